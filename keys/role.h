@@ -1,0 +1,54 @@
+/* The four TUF roles and delegated targets as data (TUF 1.0 §4.3 to §4.6), read from verified envelopes and written for
+ * the repository. */
+#ifndef KEYS_ROLE_H
+#define KEYS_ROLE_H
+
+#include "keys/envelope.h"
+
+enum role_kind { ROLE_ROOT, ROLE_TIMESTAMP, ROLE_SNAPSHOT, ROLE_TARGETS };
+#define ROLE_KINDS 4
+extern const char *const role_names[ROLE_KINDS]; /* "root", "timestamp", … */
+
+/* Caps while reading (bytes); ours are python-tuf's. */
+#define ROLE_ROOT_MOST 512000
+#define ROLE_TIMESTAMP_MOST 16384
+#define ROLE_SNAPSHOT_MOST 2000000
+#define ROLE_TARGETS_MOST 5000000
+
+/* Checks of every file: `_type` is the kind, spec_version of major 1, version >= 1, expires. */
+struct role_head {
+	int64_t version;
+	int64_t expires; /* UTC seconds */
+};
+int role_head(const json_t *signed_part, enum role_kind kind, const char *what, struct role_head *ret_head,
+              struct error *error) MUST_CHECK;
+
+struct role_root {
+	struct role_head head;
+	bool consistent_snapshot;
+	struct key_set roles[ROLE_KINDS];
+};
+int role_root_read(const json_t *signed_part, struct role_root **ret_root, struct error *error) MUST_CHECK;
+void role_root_free(struct role_root **root);
+
+/* A line of `meta`: what timestamp says of snapshot, and snapshot of targets files. */
+struct role_meta {
+	int64_t version;
+	bool has_length, has_hash;
+	int64_t length;
+	uint8_t sha256[HASH_SIZE];
+};
+/* "snapshot.json", "targets.json", "ROLE.json"; false when not named. Malformed lines are errors at read time. */
+int role_meta_read(const json_t *signed_part, const char *name, struct role_meta *ret_meta, bool *ret_named,
+                   struct error *error) MUST_CHECK;
+
+/* A target as targets metadata describes it. */
+struct role_target {
+	int64_t length;
+	uint8_t sha256[HASH_SIZE];
+	const json_t *custom; /* borrowed from the signed part; NULL when absent */
+};
+int role_target_read(const json_t *signed_part, const char *path, struct role_target *ret_target, bool *ret_named,
+                     struct error *error) MUST_CHECK;
+
+#endif

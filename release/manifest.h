@@ -1,0 +1,71 @@
+/* manifest.json: every byte of a release by name. The target of TUF; the closed set that tree, hooks and blobs must
+ * equal. Design section 4. File and blob hashes are BLAKE2b-256. */
+#ifndef RELEASE_MANIFEST_H
+#define RELEASE_MANIFEST_H
+
+#include "base/hash.h"
+#include "base/jsonio.h"
+
+#define MANIFEST_BYTES_MOST (64 * 1024 * 1024)
+#define MANIFEST_ENTRIES_MOST 1000000
+#define MANIFEST_BLOBS_MOST 100000
+#define MANIFEST_BLOB_PLAIN_MOST (8 * 1024 * 1024)
+#define MANIFEST_NAME_MOST 63
+
+enum manifest_type { MANIFEST_FILE, MANIFEST_DIRECTORY, MANIFEST_LINK };
+enum manifest_root { MANIFEST_TREE, MANIFEST_HOOKS };
+
+struct manifest_entry {
+	char *path;              /* relative to its root; checked by file_path_is_safe */
+	enum manifest_root root;
+	enum manifest_type type;
+	unsigned mode;           /* permission bits; set-id bits only where declared */
+	const char *owner;       /* "root" or a name of the closed list; borrowed */
+	uint64_t size;           /* files */
+	uint8_t hash[HASH_SIZE]; /* files */
+	char *target;            /* links; stays inside the root */
+};
+
+/* A blob is one zstd frame over a stretch of the release's content: all distinct file contents end to end, in the order
+ * of `contents`. A blob starts at `offset` of that stream. */
+struct manifest_blob {
+	uint8_t hash[HASH_SIZE]; /* of the stored bytes */
+	uint64_t stored, plain;
+	uint64_t offset;         /* in the content stream; derived when read */
+};
+struct manifest_content {
+	uint8_t hash[HASH_SIZE];
+	uint64_t size;
+	uint64_t offset;         /* in the content stream; derived when read */
+	size_t first_entry;      /* the first entry with this hash; derived */
+};
+
+struct manifest {
+	char product[MANIFEST_NAME_MOST + 1], version[MANIFEST_NAME_MOST + 1], min_from[MANIFEST_NAME_MOST + 1];
+	bool security, stop, data_migration, reboot, network;
+	int64_t hook_api;              /* 1 */
+	uint64_t tree_bytes;           /* disk need of the tree */
+	int64_t apply_seconds, rollback_seconds; /* declared durations: the first `need` */
+	char *notes;                   /* NULL when none */
+	bool has_sbom;
+	uint8_t sbom[HASH_SIZE];
+	struct manifest_entry *entries; /* sorted by root, then path bytes */
+	size_t entry_count;
+	struct manifest_content *contents;
+	size_t content_count;
+	struct manifest_blob *blobs;
+	size_t blob_count;
+};
+
+/* Bytes that were verified → struct; every bound and rule checked: paths safe and unique, parents present as directories, links
+ * inside, contents equal to the distinct hashes of the entries, blobs covering the stream exactly. ERROR_DATA "manifest". */
+int manifest_parse(const void *bytes, size_t size, struct manifest **ret_manifest, struct error *error) MUST_CHECK;
+/* Canonical JSON: the same struct gives the same bytes (appends). */
+int manifest_write(const struct manifest *manifest, struct buffer *ret_bytes, struct error *error) MUST_CHECK;
+void manifest_free(struct manifest **manifest);
+
+const struct manifest_entry *manifest_find(const struct manifest *manifest, enum manifest_root root, const char *path);
+/* The content with this hash, NULL when the release has none. */
+const struct manifest_content *manifest_find_content(const struct manifest *manifest, const uint8_t hash[static HASH_SIZE]);
+
+#endif
