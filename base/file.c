@@ -1,0 +1,330 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/hash.h"
+#include "base/secret.h"
+
+#define FILE_PATH_MOST 4095
+#define FILE_NAME_MOST 255
+
+void file_close(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+int file_read_fd(int fd, const char *name, struct buffer *ret_content, struct error *error)
+{
+	for (;;) {
+		size_t room_size = 64 * 1024;
+		uint8_t *room = NULL;
+		/* One byte beyond the limit tells "exactly full" from "too long". */
+		if (ret_content->limit && ret_content->limit - ret_content->size < room_size)
+			room_size = ret_content->limit - ret_content->size;
+		if (room_size == 0) {
+			uint8_t extra;
+			ssize_t more = read(fd, &extra, 1);
+			if (more == 0)
+				return 0;
+			return error_set(error, ERROR_DATA, "length", "%s is longer than %zu bytes", name,
+			                 ret_content->limit);
+		}
+		int status = buffer_reserve(ret_content, room_size, &room, error);
+		if (status < 0)
+			return status;
+		ssize_t got = read(fd, room, room_size);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return error_set_errno(error, ERROR_DATA, "read", "%s cannot be read", name);
+		if (got == 0)
+			return 0;
+		buffer_commit(ret_content, (size_t)got);
+	}
+}
+
+int file_read_at(int directory, const char *path, struct buffer *ret_content, struct error *error)
+{
+	CLEANUP(file_close) int fd = openat(directory, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat status;
+
+	if (fd < 0)
+		return error_set_errno(error, ERROR_DATA, errno == ENOENT ? "missing" : "read", "%s cannot be opened", path);
+	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
+		return error_set(error, ERROR_DATA, "read", "%s is not a regular file", path);
+	return file_read_fd(fd, path, ret_content, error);
+}
+
+int file_write_fd(int fd, const char *name, const void *bytes, size_t size, struct error *error)
+{
+	const uint8_t *rest = bytes;
+
+	while (size) {
+		ssize_t put = write(fd, rest, size);
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be written", name);
+		rest += put;
+		size -= (size_t)put;
+	}
+	return 0;
+}
+
+/* Opens the directory that holds `path`, following the caller's own path. */
+static int open_parent(int directory, const char *path, int *ret_fd, const char **ret_name, struct error *error)
+{
+	const char *slash = strrchr(path, '/');
+	CLEANUP(free_pointer) char *parent = NULL;
+
+	*ret_name = slash ? slash + 1 : path;
+	if (slash)
+		parent = slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+	else
+		parent = strdup(".");
+	if (!parent)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for a path");
+	int fd = openat(directory, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "directory", "directory %s cannot be opened", parent);
+	*ret_fd = fd;
+	return 0;
+}
+
+static int write_durable(int directory, const char *path, const void *bytes, size_t size, mode_t mode, bool replace,
+                         struct error *error)
+{
+	CLEANUP(file_close) int parent = -1;
+	CLEANUP(file_close) int fd = -1;
+	const char *name = NULL;
+	uint8_t salt[6];
+	char salt_text[2 * sizeof salt + 1], temporary[FILE_NAME_MOST + 1];
+	int status = open_parent(directory, path, &parent, &name, error);
+
+	if (status < 0)
+		return status;
+	secret_random(salt, sizeof salt);
+	hash_to_hex(salt, sizeof salt, salt_text);
+	snprintf(temporary, sizeof temporary, ".%.200s.%s", name, salt_text);
+	if (fault_point("file.create") < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be created", path);
+	fd = openat(parent, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+	if (fd < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be created", path);
+	/* The caller's mode, whatever the umask is. */
+	status = fchmod(fd, mode) < 0 ? error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s: mode", path)
+	                              : file_write_fd(fd, path, bytes, size, error);
+	if (status == 0 && (fault_point("file.sync") < 0 || fsync(fd) < 0))
+		status = error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be made durable", path);
+	if (status == 0 && fault_point("file.rename") < 0)
+		status = error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be put in place", path);
+	if (status == 0) {
+		/* A link refuses an existing name in one step; a rename replaces it in one step. */
+		int placed = replace ? renameat(parent, temporary, parent, name) : linkat(parent, temporary, parent, name, 0);
+		if (placed < 0 && errno == EEXIST)
+			status = error_set(error, ERROR_CANNOT_CREATE, "exists", "%s is there already", path);
+		else if (placed < 0)
+			status = error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be put in place", path);
+	}
+	if (status < 0 || !replace)
+		unlinkat(parent, temporary, 0);
+	if (status == 0)
+		status = file_sync_directory(parent, error);
+	return status;
+}
+
+int file_replace_at(int directory, const char *path, const void *bytes, size_t size, mode_t mode, struct error *error)
+{
+	return write_durable(directory, path, bytes, size, mode, true, error);
+}
+
+int file_create_at(int directory, const char *path, const void *bytes, size_t size, mode_t mode, struct error *error)
+{
+	return write_durable(directory, path, bytes, size, mode, false, error);
+}
+
+int file_open_beneath(int directory, const char *path, int flags, mode_t mode, int *ret_fd, struct error *error)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(flags | O_CLOEXEC),
+		.mode = flags & (O_CREAT | O_TMPFILE) ? mode : 0,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	};
+	long fd = syscall(SYS_openat2, directory, path, &how, sizeof how);
+
+	if (fd < 0)
+		return error_set_errno(error, ERROR_DATA, errno == ENOENT ? "missing" : errno == ENOSPC ? "space" : "path",
+		                       "%s cannot be opened beneath its directory", path);
+	*ret_fd = (int)fd;
+	return 0;
+}
+
+int file_open_parent_beneath(int directory, const char *path, bool make, int *ret_fd, const char **ret_name,
+                             struct error *error)
+{
+	char part[FILE_PATH_MOST + 1];
+	const char *last = strrchr(path, '/');
+
+	if (!file_path_is_safe(path))
+		return error_set(error, ERROR_DATA, "path", "\"%.200s\" is not a path that stays inside", path);
+	for (const char *slash = make ? strchr(path, '/') : NULL; slash; slash = strchr(slash + 1, '/')) {
+		snprintf(part, sizeof part, "%.*s", (int)(slash - path), path);
+		CLEANUP(file_close) int parent = -1;
+		const char *name = NULL;
+		int status = file_open_parent_beneath(directory, part, false, &parent, &name, error);
+		if (status < 0)
+			return status;
+		if (mkdirat(parent, name, 0755) < 0 && errno != EEXIST)
+			return error_set_errno(error, ERROR_CANNOT_CREATE, "directory", "directory %s cannot be made", part);
+	}
+	snprintf(part, sizeof part, "%.*s", last ? (int)(last - path) : 1, last ? path : ".");
+	int status = file_open_beneath(directory, part, O_RDONLY | O_DIRECTORY, 0, ret_fd, error);
+	if (status == 0)
+		*ret_name = last ? last + 1 : path;
+	return status;
+}
+
+int file_open_directory(const char *path, int *ret_fd, struct error *error)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return error_set_errno(error, ERROR_CONFIG, errno == ENOENT ? "missing" : "directory",
+		                       "directory %s cannot be opened", path);
+	*ret_fd = fd;
+	return 0;
+}
+
+int file_make_directory_at(int directory, const char *name, mode_t mode, struct error *error)
+{
+	if (fault_point("file.mkdir") < 0 || (mkdirat(directory, name, mode) < 0 && errno != EEXIST))
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "directory", "directory %s cannot be made", name);
+	return file_sync_directory(directory, error);
+}
+
+int file_make_directories(const char *path, mode_t mode, struct error *error)
+{
+	struct stat status;
+
+	if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+		return 0;
+	CLEANUP(free_pointer) char *parent = strdup(path);
+	if (!parent)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for a path");
+	size_t length = strlen(parent);
+	while (length > 1 && parent[length - 1] == '/')
+		parent[--length] = 0;
+	char *slash = strrchr(parent, '/');
+	if (slash && slash != parent) {
+		*slash = 0;
+		int result = file_make_directories(parent, mode, error);
+		if (result < 0)
+			return result;
+	}
+	CLEANUP(file_close) int fd = -1;
+	int result = file_open_directory(slash == parent ? "/" : slash ? parent : ".", &fd, error);
+	if (result < 0)
+		return result;
+	return file_make_directory_at(fd, slash ? slash + 1 : parent, mode, error);
+}
+
+int file_rename_at(int from_directory, const char *from, int to_directory, const char *to, struct error *error)
+{
+	if (fault_point("file.rename") < 0 || renameat(from_directory, from, to_directory, to) < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "rename", "%s cannot be renamed to %s", from, to);
+	int status = file_sync_directory(to_directory, error);
+	if (status == 0 && from_directory != to_directory)
+		status = file_sync_directory(from_directory, error);
+	return status;
+}
+
+int file_sync_directory(int directory, struct error *error)
+{
+	if (fault_point("file.sync-directory") < 0 || fsync(directory) < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "a directory cannot be made durable");
+	return 0;
+}
+
+int file_sync_filesystem(int fd, struct error *error)
+{
+	if (fault_point("file.syncfs") < 0 || syncfs(fd) < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "the file system cannot be made durable");
+	return 0;
+}
+
+int file_lock_at(int directory, const char *path, int wait_ms, int *ret_fd, struct error *error)
+{
+	CLEANUP(file_close) int fd = openat(directory, path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	int64_t deadline = clock_ticks_ms() + wait_ms;
+
+	if (fd < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "lock", "lock %s cannot be opened", path);
+	for (;;) {
+		if (flock(fd, wait_ms < 0 ? LOCK_EX : LOCK_EX | LOCK_NB) == 0)
+			break;
+		if (errno == EINTR)
+			continue;
+		if (errno != EWOULDBLOCK)
+			return error_set_errno(error, ERROR_CANNOT_CREATE, "lock", "lock %s cannot be taken", path);
+		if (clock_ticks_ms() >= deadline)
+			return error_set(error, ERROR_NOT_NOW, "busy", "%s is held by another run; wait for it to end", path);
+		usleep(10000);
+	}
+	*ret_fd = fd;
+	fd = -1;
+	return 0;
+}
+
+int file_space_free(int fd, uint64_t *ret_bytes, struct error *error)
+{
+	struct statvfs space;
+
+	if (fstatvfs(fd, &space) < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "space", "the free space cannot be read");
+	*ret_bytes = (uint64_t)space.f_bavail * space.f_frsize;
+	return 0;
+}
+
+bool file_path_is_safe(const char *path)
+{
+	size_t component = 0, length = strlen(path);
+
+	if (length == 0 || length > FILE_PATH_MOST)
+		return false;
+	for (size_t i = 0; i <= length; i++) {
+		unsigned char byte = (unsigned char)path[i];
+		if (byte != '/' && byte != 0) {
+			if (byte < ' ' || byte == 127)
+				return false;
+			component++;
+			continue;
+		}
+		const char *start = path + i - component;
+		if (component == 0 || component > FILE_NAME_MOST || (component == 1 && start[0] == '.') ||
+		    (component == 2 && start[0] == '.' && start[1] == '.'))
+			return false;
+		component = 0;
+	}
+	return true;
+}
+
+char *file_join(const char *directory, const char *name)
+{
+	char *path = NULL;
+
+	return asprintf(&path, "%s/%s", directory, name) < 0 ? NULL : path;
+}
