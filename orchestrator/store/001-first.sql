@@ -114,7 +114,9 @@ CREATE TABLE upgrade (
   why TEXT NOT NULL DEFAULT '',       -- one sentence: why it is not running, or what came of it
   requested_by TEXT NOT NULL, approved_by TEXT NOT NULL DEFAULT '',
   window_name TEXT NOT NULL, zone TEXT NOT NULL, local_start TEXT NOT NULL, tzdata TEXT NOT NULL,
+  code INTEGER NOT NULL DEFAULT 0,    -- exit code that goes with `why`
   fixed INTEGER NOT NULL DEFAULT 0,   -- booked with --at
+  hold_when_missed INTEGER NOT NULL DEFAULT 0,
   starts INTEGER NOT NULL, ends INTEGER NOT NULL, last_start INTEGER NOT NULL,
   finish_overrun INTEGER NOT NULL DEFAULT 0,
   ha_group TEXT,
@@ -128,11 +130,12 @@ CREATE TABLE upgrade (
   retry_at INTEGER NOT NULL DEFAULT 0,
   created INTEGER NOT NULL, changed INTEGER NOT NULL
 ) STRICT;
--- One unfinished upgrade an appliance; one running node an HA group, whatever becomes of the lease.
+-- One unfinished upgrade an appliance; one running node an HA group, whatever becomes of the lease. An upgrade that was never
+-- claimed (fence 0) has touched nothing and holds no slot.
 CREATE UNIQUE INDEX upgrade_one ON upgrade (appliance)
   WHERE state NOT IN ('committed','rolled-back','cancelled','missed');
 CREATE UNIQUE INDEX upgrade_ha ON upgrade (ha_group)
-  WHERE ha_group IS NOT NULL AND state IN ('running','unknown','needs-human');
+  WHERE ha_group IS NOT NULL AND fence > 0 AND state IN ('running','unknown','needs-human');
 
 CREATE TABLE upgrade_event (          -- append-only history, in the transaction of the change
   upgrade TEXT NOT NULL REFERENCES upgrade (id),
@@ -173,7 +176,7 @@ CREATE TABLE task (                   -- what the API asks the engine to do that
   result TEXT NOT NULL DEFAULT ''     -- JSON
 ) STRICT;
 
-CREATE TABLE audit (                  -- a hash chain: hash = BLAKE2b-256(previous || at || actor || action || object || detail)
+CREATE TABLE audit (                  -- a hash chain: hash = BLAKE2b-256 over seq, previous, at and the texts, each with its length
   seq INTEGER PRIMARY KEY,
   at INTEGER NOT NULL,
   actor TEXT NOT NULL, action TEXT NOT NULL, object TEXT NOT NULL, detail TEXT NOT NULL,
