@@ -34,6 +34,9 @@ typedef void *config_family(void *target, const char *family, const char *name, 
  * config_free frees those of the non-family rows; family rows by calling it with the family's struct and name. */
 int config_load(const char *path, const struct config_key *keys, void *target, config_family *family,
                 struct error *error) MUST_CHECK;
+/* The defaults of a family's rows ("probe *"), for a config_family function to call on the struct that it makes. A
+ * default that is a relative path is not possible there. */
+int config_set_defaults(const struct config_key *keys, const char *family, void *target, struct error *error) MUST_CHECK;
 /* `family` NULL: the plain sections. */
 void config_free(const struct config_key *keys, const char *family, void *target);
 

@@ -54,7 +54,7 @@ int error_set_errno(struct error *error, enum error_code code, const char *name,
 
 int error_prefix(struct error *error, const char *format, ...)
 {
-	char prefix[sizeof error->text], whole[2 * sizeof error->text];
+	char prefix[sizeof error->text], whole[2 * sizeof error->text + 2];
 	va_list arguments;
 
 	va_start(arguments, format);
