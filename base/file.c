@@ -160,7 +160,7 @@ int file_create_at(int directory, const char *path, const void *bytes, size_t si
 int file_open_beneath(int directory, const char *path, int flags, mode_t mode, int *ret_fd, struct error *error)
 {
 	struct open_how how = {
-		.flags = (uint64_t)(flags | O_CLOEXEC),
+		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
 		.mode = flags & (O_CREAT | O_TMPFILE) ? mode : 0,
 		.resolve = (uint64_t)(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS),
 	};

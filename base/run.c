@@ -1,0 +1,122 @@
+#include "base/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/file.h"
+
+#define RUN_PATH "/usr/sbin:/usr/bin:/sbin:/bin"
+#define RUN_ENVIRONMENT_MOST 40
+#define RUN_GRACE_MS 5000
+
+static void command_child(const char *const *argv, const char *const *environment, const char *directory, int output)
+{
+	char *closed[RUN_ENVIRONMENT_MOST + 2] = {"PATH=" RUN_PATH};
+	sigset_t none;
+
+	for (int i = 0; i < RUN_ENVIRONMENT_MOST && environment && environment[i]; i++)
+		closed[i + 1] = (char *)environment[i];
+	for (int number = 1; number < NSIG; number++)
+		if (number != SIGKILL && number != SIGSTOP)
+			signal(number, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	int null = open("/dev/null", O_RDWR);
+	if (null < 0 || setsid() < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
+	    dup2(output, STDERR_FILENO) < 0 || (directory && chdir(directory) < 0))
+		_exit(127);
+	syscall(SYS_close_range, 3U, ~0U, 0);
+	execvpe(argv[0], (char *const *)argv, closed);
+	_exit(127);
+}
+
+/* Reads what is there; keeps up to the buffer's limit. False at end of file. */
+static bool drain(int fd, struct buffer *output)
+{
+	char chunk[4096];
+	ssize_t got = read(fd, chunk, sizeof chunk);
+	struct error ignored;
+
+	if (got < 0)
+		return errno == EAGAIN || errno == EINTR;
+	if (got == 0)
+		return false;
+	if (output) {
+		size_t room = output->limit ? output->limit - output->size : (size_t)got;
+		size_t kept = (size_t)got < room ? (size_t)got : room;
+		if (kept && buffer_append(output, chunk, kept, &ignored) < 0)
+			output->limit = output->size;
+	}
+	return true;
+}
+
+/* The command's end, or -1 at the deadline. A command that leaves a grandchild with its output open has ended all the
+ * same: the process decides, not the pipe. */
+static int wait_for_end(pid_t pid, int pidfd, int output_fd, struct buffer *output, int64_t deadline)
+{
+	bool open = true;
+	int status = 0;
+
+	for (;;) {
+		struct pollfd watched[2] = {{.fd = pidfd, .events = POLLIN}, {.fd = open ? output_fd : -1, .events = POLLIN}};
+		int64_t left = deadline - clock_ticks_ms();
+		if (left <= 0)
+			return -1;
+		if (poll(watched, 2, left > 1000 ? 1000 : (int)left) < 0 && errno != EINTR)
+			return -1;
+		if (watched[1].revents)
+			open = drain(output_fd, output);
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			break;
+	}
+	for (int i = 0; open && i < 64; i++) {
+		struct pollfd rest = {.fd = output_fd, .events = POLLIN};
+		if (poll(&rest, 1, 0) <= 0)
+			break;
+		open = drain(output_fd, output);
+	}
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int process_run(const char *const *argv, const char *const *environment, const char *directory, int64_t timeout_ms,
+                struct buffer *output, int *ret_status, struct error *error)
+{
+	int pipes[2];
+
+	if (fault_point("process.run") < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "process", "%s cannot be started", argv[0]);
+	if (pipe2(pipes, O_CLOEXEC) < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "process", "%s cannot be started", argv[0]);
+	pid_t pid = fork();
+	if (pid == 0)
+		command_child(argv, environment, directory, pipes[1]);
+	close(pipes[1]);
+	CLEANUP(file_close) int reader = pipes[0];
+	if (pid < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "process", "%s cannot be started", argv[0]);
+	fcntl(reader, F_SETFL, O_NONBLOCK);
+	CLEANUP(file_close) int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	int status = wait_for_end(pid, pidfd, reader, output, clock_ticks_ms() + timeout_ms);
+	if (status >= 0) {
+		*ret_status = status;
+		return 0;
+	}
+	kill(-pid, SIGTERM);
+	if (wait_for_end(pid, pidfd, reader, output, clock_ticks_ms() + RUN_GRACE_MS) < 0) {
+		kill(-pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+	return error_set(error, ERROR_NOT_NOW, "timeout", "%s did not end within %lld s", argv[0],
+	                 (long long)(timeout_ms / 1000));
+}
