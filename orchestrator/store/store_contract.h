@@ -7,11 +7,11 @@
 
 struct store_contract {
 	char id[STORE_NAME_SIZE], customer[STORE_NAME_SIZE];
-	char kind[16];          /* on-premise, cloud */
+	char kind[16]; /* on-premise, cloud */
 	char tier[32];
 	char support_until[11]; /* YYYY-MM-DD, inclusive, in `zone` */
 	char zone[STORE_NAME_SIZE];
-	int64_t ends;           /* first instant after support_until */
+	int64_t ends; /* first instant after support_until */
 	int64_t users;
 	int64_t added;
 };
@@ -31,7 +31,7 @@ int store_contract_get(struct store *store, const char *id, struct store_contrac
 int store_contract_list(struct store *store, const char *customer, json_t **ret_rows, struct error *error) MUST_CHECK;
 /* The row with its appliances [{name, product, version}]. */
 int store_contract_show(struct store *store, const char *id, json_t **ret_object, struct error *error) MUST_CHECK;
-/* Those that end before `before`, lapsed ones too, by end; with contacts: [email]. */
+/* Those that end before `before`, lapsed ones too, by end; with contacts: [{name, email}]. */
 int store_contract_renewals(struct store *store, int64_t before, json_t **ret_rows, struct error *error) MUST_CHECK;
 
 #endif

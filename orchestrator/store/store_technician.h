@@ -12,8 +12,8 @@ struct store_technician {
 };
 
 /* Takes all but added. ERROR_CANNOT_CREATE "exists" for a name or a login that is taken. */
-int store_technician_add(struct store *store, const struct store_technician *technician, const char *actor,
-			 int64_t now, struct error *error) MUST_CHECK;
+int store_technician_add(struct store *store, const struct store_technician *technician, const char *actor, int64_t now,
+			 struct error *error) MUST_CHECK;
 /* ERROR_DATA "unknown-technician", here and below. */
 int store_technician_by_login(struct store *store, const char *login, struct store_technician *ret_technician,
 			      struct error *error) MUST_CHECK;

@@ -12,8 +12,8 @@ struct store_window_change {
 };
 /* Parses before it stores: all or nothing, at least one window. Replaces what was there. ERROR_DATA "window", with
  * file and line; `file` names the text in the sentence. */
-int store_window_set(struct store *store, const struct store_window_change *change, const char *file,
-		     const char *actor, int64_t now, struct error *error) MUST_CHECK;
+int store_window_set(struct store *store, const struct store_window_change *change, const char *file, const char *actor,
+		     int64_t now, struct error *error) MUST_CHECK;
 /* The scope's word: "appliance", "customer". */
 const char *store_window_scope_name(enum store_window_scope scope);
 /* {scope, name, ini, tzdata, changed, changed_by, requester} of that very target, or NULL when it has none. */
