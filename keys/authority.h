@@ -6,7 +6,7 @@
 #include "keys/key.h"
 
 #define AUTHORITY_TARGET "authority.json"
-#define AUTHORITY_MOST 65536
+#define AUTHORITY_MOST   65536
 
 struct authority {
 	struct key_set order, entitlement;

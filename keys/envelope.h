@@ -11,7 +11,7 @@ struct envelope;
 
 /* Structure only: nothing is trusted yet. A key id twice in `signatures` is refused. */
 int envelope_parse(const void *bytes, size_t size, const char *what, struct envelope **ret_envelope,
-                   struct error *error) MUST_CHECK;
+		   struct error *error) MUST_CHECK;
 /* Around a new document; takes a reference of `signed_part`. */
 int envelope_new(json_t *signed_part, struct envelope **ret_envelope, struct error *error) MUST_CHECK;
 void envelope_free(struct envelope **envelope);
@@ -19,7 +19,7 @@ void envelope_free(struct envelope **envelope);
 /* At least set->threshold distinct keys of the set signed these very bytes: distinct public keys, not distinct ids.
  * ERROR_DATA "signature" otherwise, with how many of how many. The only way to the content that is called verified. */
 int envelope_verify(const struct envelope *envelope, const struct key_set *set, const char *what,
-                    struct error *error) MUST_CHECK;
+		    struct error *error) MUST_CHECK;
 /* How many distinct keys of the set have signed, for `status`. */
 unsigned envelope_count(const struct envelope *envelope, const struct key_set *set);
 bool envelope_signed_by(const struct envelope *envelope, const struct key *key);

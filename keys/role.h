@@ -10,10 +10,10 @@ enum role_kind { ROLE_ROOT, ROLE_TIMESTAMP, ROLE_SNAPSHOT, ROLE_TARGETS };
 extern const char *const role_names[ROLE_KINDS]; /* "root", "timestamp", … */
 
 /* Caps while reading (bytes); ours are python-tuf's. */
-#define ROLE_ROOT_MOST 512000
+#define ROLE_ROOT_MOST      512000
 #define ROLE_TIMESTAMP_MOST 16384
-#define ROLE_SNAPSHOT_MOST 2000000
-#define ROLE_TARGETS_MOST 5000000
+#define ROLE_SNAPSHOT_MOST  2000000
+#define ROLE_TARGETS_MOST   5000000
 
 /* Checks of every file: `_type` is the kind, spec_version of major 1, version >= 1, expires. */
 struct role_head {
@@ -21,7 +21,7 @@ struct role_head {
 	int64_t expires; /* UTC seconds */
 };
 int role_head(const json_t *signed_part, enum role_kind kind, const char *what, struct role_head *ret_head,
-              struct error *error) MUST_CHECK;
+	      struct error *error) MUST_CHECK;
 
 struct role_root {
 	struct role_head head;
@@ -40,7 +40,7 @@ struct role_meta {
 };
 /* "snapshot.json", "targets.json", "ROLE.json"; false when not named. Malformed lines are errors at read time. */
 int role_meta_read(const json_t *signed_part, const char *name, struct role_meta *ret_meta, bool *ret_named,
-                   struct error *error) MUST_CHECK;
+		   struct error *error) MUST_CHECK;
 
 /* A target as targets metadata describes it. */
 struct role_target {
@@ -49,6 +49,6 @@ struct role_target {
 	const json_t *custom; /* borrowed from the signed part; NULL when absent */
 };
 int role_target_read(const json_t *signed_part, const char *path, struct role_target *ret_target, bool *ret_named,
-                     struct error *error) MUST_CHECK;
+		     struct error *error) MUST_CHECK;
 
 #endif

@@ -11,12 +11,14 @@
 
 /* The text of a private key file. */
 int sshkey_write(const uint8_t seed[static SECRET_ED25519_SEED], const char *comment, struct buffer *ret_text,
-                 struct error *error) MUST_CHECK;
-int sshkey_read(const void *text, size_t size, uint8_t ret_seed[static SECRET_ED25519_SEED], struct error *error) MUST_CHECK;
+		 struct error *error) MUST_CHECK;
+int sshkey_read(const void *text, size_t size, uint8_t ret_seed[static SECRET_ED25519_SEED],
+		struct error *error) MUST_CHECK;
 /* "ssh-ed25519 AAAA… comment"; reading ignores the comment and refuses other types. */
 int sshkey_public_line(const uint8_t public_key[static SECRET_ED25519_PUBLIC], const char *comment,
-                       char ret_line[static SSHKEY_LINE_MOST], struct error *error) MUST_CHECK;
-int sshkey_public_read(const char *line, uint8_t ret_public[static SECRET_ED25519_PUBLIC], struct error *error) MUST_CHECK;
+		       char ret_line[static SSHKEY_LINE_MOST], struct error *error) MUST_CHECK;
+int sshkey_public_read(const char *line, uint8_t ret_public[static SECRET_ED25519_PUBLIC],
+		       struct error *error) MUST_CHECK;
 void sshkey_blob(const uint8_t public_key[static SECRET_ED25519_PUBLIC], uint8_t ret_blob[static SSHKEY_BLOB_SIZE]);
 /* "SHA256:…" as ssh-keygen -l prints it; 51 bytes with NUL. */
 void sshkey_fingerprint(const uint8_t public_key[static SECRET_ED25519_PUBLIC], char ret_text[static 51]);

@@ -8,7 +8,8 @@
 #include "keys/role.h"
 
 /* Bytes by name ("3.root.json", "timestamp.json", "7.snapshot.json", "targets/HASH.name"): from a folder, the tunnel or
- * HTTPS. Reads at most `most` bytes. A name that is not there: ERROR_DATA "missing". Any other error ends the refresh. */
+ * HTTPS. Reads at most `most` bytes. A name that is not there: ERROR_DATA "missing". Any other error ends the refresh.
+ */
 struct trust_source {
 	int (*fetch)(void *context, const char *name, size_t most, struct buffer *ret_bytes, struct error *error);
 	void *context;
@@ -19,27 +20,29 @@ struct trust_source trust_source_folder(int *directory);
 struct trust;
 
 /* Starts from the installed root (the bytes of `trust_root`) and the stored chain in `directory`. */
-int trust_open(int directory, const void *root, size_t root_size, struct trust **ret_trust, struct error *error) MUST_CHECK;
+int trust_open(int directory, const void *root, size_t root_size, struct trust **ret_trust,
+	       struct error *error) MUST_CHECK;
 void trust_free(struct trust **trust);
 
 enum trust_refresh {
 	TRUST_ALL = 0,
-	/* import at an orchestrator whose signer issues the timestamp: the newest snapshot that the folder holds stands in;
-	 * everything else is checked as ever. */
+	/* import at an orchestrator whose signer issues the timestamp: the newest snapshot that the folder holds stands
+	 * in; everything else is checked as ever. */
 	TRUST_NO_TIMESTAMP = 1 << 0,
 };
-/* root chain → timestamp → snapshot → targets, each persisted once it is verified. `now` is fixed for the whole refresh.
- * Refusals: "signature", "version" (rollback), "freeze" (expired), "mix", "length", "hash", "format". */
-int trust_refresh(struct trust *trust, struct trust_source source, unsigned flags, int64_t now, struct error *error) MUST_CHECK;
+/* root chain → timestamp → snapshot → targets, each persisted once it is verified. `now` is fixed for the whole
+ * refresh. Refusals: "signature", "version" (rollback), "freeze" (expired), "mix", "length", "hash", "format". */
+int trust_refresh(struct trust *trust, struct trust_source source, unsigned flags, int64_t now,
+		  struct error *error) MUST_CHECK;
 /* Loads the last valid set without a source (for status and offline use); expiry is checked against `now`. */
 int trust_load(struct trust *trust, int64_t now, struct error *error) MUST_CHECK;
 
 /* After a refresh or load. Searches delegations as §5.6.7. *ret_named false: no such target. */
 int trust_target(struct trust *trust, struct trust_source source, const char *path, int64_t now,
-                 struct role_target *ret_target, bool *ret_named, struct error *error) MUST_CHECK;
+		 struct role_target *ret_target, bool *ret_named, struct error *error) MUST_CHECK;
 /* Length and hash checked; names on the wire are "targets/HASH.path" with consistent snapshots. */
 int trust_fetch_target(struct trust *trust, struct trust_source source, const char *path,
-                       const struct role_target *target, struct buffer *ret_bytes, struct error *error) MUST_CHECK;
+		       const struct role_target *target, struct buffer *ret_bytes, struct error *error) MUST_CHECK;
 
 int64_t trust_version(const struct trust *trust, enum role_kind kind); /* 0: none yet */
 int64_t trust_expires(const struct trust *trust, enum role_kind kind);
