@@ -8,18 +8,21 @@
 
 struct bundle; /* open for reading */
 
-/* The manifest's bytes are read (bounded) but not trusted: the caller verifies their hash, then calls manifest_parse. */
+/* The manifest's bytes are read (bounded) but not trusted: the caller verifies their hash, then calls manifest_parse.
+ */
 int bundle_open(const char *path, struct bundle **ret_bundle, struct error *error) MUST_CHECK;
 void bundle_free(struct bundle **bundle);
 const struct buffer *bundle_manifest(const struct bundle *bundle); /* borrowed */
 /* A member by name ("blobs/HASH", "metadata/timestamp.json"), at most `most` bytes. ERROR_DATA "missing". */
-int bundle_read(struct bundle *bundle, const char *name, size_t most, struct buffer *ret_bytes, struct error *error) MUST_CHECK;
+int bundle_read(struct bundle *bundle, const char *name, size_t most, struct buffer *ret_bytes,
+		struct error *error) MUST_CHECK;
 bool bundle_has(const struct bundle *bundle, const char *name);
 
 /* Writing: members in the order given, times and owners fixed, so that the same input gives the same bytes. */
 struct bundle_writer;
 int bundle_create(const char *path, struct bundle_writer **ret_writer, struct error *error) MUST_CHECK;
-int bundle_add(struct bundle_writer *writer, const char *name, const void *bytes, size_t size, struct error *error) MUST_CHECK;
+int bundle_add(struct bundle_writer *writer, const char *name, const void *bytes, size_t size,
+	       struct error *error) MUST_CHECK;
 /* Ends the archive, fsync, rename to its name. Without it bundle_writer_free removes what was begun. */
 int bundle_close(struct bundle_writer *writer, struct error *error) MUST_CHECK;
 void bundle_writer_free(struct bundle_writer **writer);

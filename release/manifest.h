@@ -6,17 +6,21 @@
 #include "base/hash.h"
 #include "base/jsonio.h"
 
-#define MANIFEST_BYTES_MOST (64 * 1024 * 1024)
-#define MANIFEST_ENTRIES_MOST 1000000
-#define MANIFEST_BLOBS_MOST 100000
+#define MANIFEST_BYTES_MOST      (64 * 1024 * 1024)
+#define MANIFEST_ENTRIES_MOST    1000000
+#define MANIFEST_BLOBS_MOST      100000
 #define MANIFEST_BLOB_PLAIN_MOST (8 * 1024 * 1024)
-#define MANIFEST_NAME_MOST 63
+/* What zstd makes of a blob that does not shrink. */
+#define MANIFEST_BLOB_STORED_MOST (MANIFEST_BLOB_PLAIN_MOST + MANIFEST_BLOB_PLAIN_MOST / 128)
+#define MANIFEST_NAME_MOST        63
+#define MANIFEST_NOTES_MOST       (64 * 1024)
+#define MANIFEST_FILE_MOST        ((uint64_t)1 << 40) /* bytes of one file */
 
 enum manifest_type { MANIFEST_FILE, MANIFEST_DIRECTORY, MANIFEST_LINK };
 enum manifest_root { MANIFEST_TREE, MANIFEST_HOOKS };
 
 struct manifest_entry {
-	char *path;              /* relative to its root; checked by file_path_is_safe */
+	char *path; /* relative to its root; checked by file_path_is_safe */
 	enum manifest_root root;
 	enum manifest_type type;
 	unsigned mode;           /* permission bits; set-id bits only where declared */
@@ -31,22 +35,23 @@ struct manifest_entry {
 struct manifest_blob {
 	uint8_t hash[HASH_SIZE]; /* of the stored bytes */
 	uint64_t stored, plain;
-	uint64_t offset;         /* in the content stream; derived when read */
+	uint64_t offset; /* in the content stream; derived when read */
 };
 struct manifest_content {
 	uint8_t hash[HASH_SIZE];
 	uint64_t size;
-	uint64_t offset;         /* in the content stream; derived when read */
-	size_t first_entry;      /* the first entry with this hash; derived */
+	uint64_t offset;          /* in the content stream; derived when read */
+	size_t first_entry;       /* the first entry with this hash; derived */
+	size_t first_file, files; /* every entry with this hash: that stretch of manifest.file_order; derived */
 };
 
 struct manifest {
 	char product[MANIFEST_NAME_MOST + 1], version[MANIFEST_NAME_MOST + 1], min_from[MANIFEST_NAME_MOST + 1];
 	bool security, stop, data_migration, reboot, network;
-	int64_t hook_api;              /* 1 */
-	uint64_t tree_bytes;           /* disk need of the tree */
+	int64_t hook_api;                        /* 1 */
+	uint64_t tree_bytes;                     /* disk need of the tree */
 	int64_t apply_seconds, rollback_seconds; /* declared durations: the first `need` */
-	char *notes;                   /* NULL when none */
+	char *notes;                             /* NULL when none */
 	bool has_sbom;
 	uint8_t sbom[HASH_SIZE];
 	struct manifest_entry *entries; /* sorted by root, then path bytes */
@@ -55,17 +60,28 @@ struct manifest {
 	size_t content_count;
 	struct manifest_blob *blobs;
 	size_t blob_count;
+	/* Derived by rules_check: file entries by hash, contents by hash. */
+	size_t *file_order, *content_order;
+	size_t file_count;
 };
 
-/* Bytes that were verified → struct; every bound and rule checked: paths safe and unique, parents present as directories, links
- * inside, contents equal to the distinct hashes of the entries, blobs covering the stream exactly. ERROR_DATA "manifest". */
+/* Bytes that were verified → struct; every bound and rule checked: paths safe and unique, parents present as
+ * directories, links inside, contents equal to the distinct hashes of the entries, blobs covering the stream exactly.
+ * ERROR_DATA "manifest". */
 int manifest_parse(const void *bytes, size_t size, struct manifest **ret_manifest, struct error *error) MUST_CHECK;
-/* Canonical JSON: the same struct gives the same bytes (appends). */
+/* JSON with sorted keys and no spaces: the same struct gives the same bytes (appends). Not OLPC's form, whose raw
+ * newlines (in notes) no parser takes. Only what manifest_parse accepts comes out well: a maker of manifests calls
+ * rules_check first. */
 int manifest_write(const struct manifest *manifest, struct buffer *ret_bytes, struct error *error) MUST_CHECK;
 void manifest_free(struct manifest **manifest);
 
 const struct manifest_entry *manifest_find(const struct manifest *manifest, enum manifest_root root, const char *path);
 /* The content with this hash, NULL when the release has none. */
-const struct manifest_content *manifest_find_content(const struct manifest *manifest, const uint8_t hash[static HASH_SIZE]);
+const struct manifest_content *manifest_find_content(const struct manifest *manifest,
+						     const uint8_t hash[static HASH_SIZE]);
+
+/* A product, version or channel: letters, digits and . _ + ~ -, a letter or digit first, 63 bytes at most. So it is
+ * also a safe name of a file. */
+bool manifest_name_is_safe(const char *name);
 
 #endif

@@ -1,7 +1,8 @@
 /* Building a new release's tree in a staging directory from what is at hand and from blobs as they come. Runs where the
  * foreign bytes are parsed (the hook's check process, `verify`), sandboxed, and writes only beneath `staging`.
  *
- * staging/tree/…   the tree        staging/hooks/…   the release's hooks        staging/progress   contents that are done */
+ * staging/tree/…   the tree        staging/hooks/…   the release's hooks        staging/progress   contents that are
+ * done */
 #ifndef RELEASE_UNPACK_H
 #define RELEASE_UNPACK_H
 
@@ -11,14 +12,14 @@ struct unpack;
 
 enum unpack_share { UNPACK_AUTO, UNPACK_REFLINK, UNPACK_HARDLINK, UNPACK_COPY };
 
-/* Makes directories and links, re-hashes what an earlier try left and keeps what is good, and takes unchanged contents from
- * `base` (the tree of the version that runs, with its manifest; -1 and NULL: none), re-hashed on the way. Leftovers of
- * another release's try are removed. The manifest is borrowed until unpack_free. */
+/* Makes directories and links, re-hashes what an earlier try left and keeps what is good, and takes unchanged contents
+ * from `base` (the tree of the version that runs, with its manifest; -1 and NULL: none), re-hashed on the way.
+ * Leftovers of another release's try are removed. The manifest is borrowed until unpack_free. */
 int unpack_begin(int staging, const struct manifest *manifest, int base, const struct manifest *base_manifest,
-                 enum unpack_share share, struct unpack **ret_unpack, struct error *error) MUST_CHECK;
+		 enum unpack_share share, struct unpack **ret_unpack, struct error *error) MUST_CHECK;
 
-/* The next blob that is still needed and was not handed out yet; false when all were. unpack_give_back returns one whose
- * transfer broke. */
+/* The next blob that is still needed and was not handed out yet; false when all were. unpack_give_back returns one
+ * whose transfer broke. */
 bool unpack_next_blob(struct unpack *unpack, size_t *ret_index);
 void unpack_give_back(struct unpack *unpack, size_t index);
 
@@ -26,7 +27,10 @@ void unpack_give_back(struct unpack *unpack, size_t index);
  * it is written ("length"), each file's hash when it is whole. */
 int unpack_blob(struct unpack *unpack, size_t index, const void *stored, size_t size, struct error *error) MUST_CHECK;
 
-struct unpack_progress { size_t blobs, blobs_done; uint64_t bytes, bytes_done; /* stored bytes to fetch */ };
+struct unpack_progress {
+	size_t blobs, blobs_done;
+	uint64_t bytes, bytes_done; /* stored bytes to fetch */
+};
 struct unpack_progress unpack_progress(const struct unpack *unpack);
 
 /* All contents there: final modes (owners are act's), one syncfs. ERROR_DATA "incomplete" when something is missing. */
