@@ -11,7 +11,7 @@ int buffer_reserve(struct buffer *buffer, size_t size, uint8_t **ret_room, struc
 {
 	if (size > SIZE_MAX / 2 - buffer->size || (buffer->limit && size > buffer->limit - buffer->size))
 		return error_set(error, ERROR_DATA, "length", "more than %zu bytes where at most %zu are allowed",
-		                 buffer->size, buffer->limit);
+				 buffer->size, buffer->limit);
 	size_t needed = buffer->size + size + 1;
 	if (needed > buffer->capacity) {
 		size_t capacity = buffer->capacity ? buffer->capacity : 64;

@@ -37,8 +37,7 @@ static int write_object(const json_t *object, struct buffer *output, struct erro
 
 	if (!keys)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for %zu keys", count);
-	json_object_foreach ((json_t *)object, key, value)
-		keys[index++] = key;
+	json_object_foreach((json_t *)object, key, value) keys[index++] = key;
 	qsort(keys, count, sizeof *keys, compare_keys);
 	int status = buffer_append(output, "{", 1, error);
 	for (index = 0; status == 0 && index < count; index++) {
@@ -60,7 +59,8 @@ static int write_array(const json_t *array, struct buffer *output, struct error 
 	json_t *value;
 	int status = buffer_append(output, "[", 1, error);
 
-	json_array_foreach (array, index, value) {
+	json_array_foreach(array, index, value)
+	{
 		if (status == 0 && index)
 			status = buffer_append(output, ",", 1, error);
 		if (status == 0)

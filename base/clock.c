@@ -50,7 +50,8 @@ int clock_parse_utc(const char *text, int64_t *ret_time, struct error *error)
 	char again[CLOCK_UTC_SIZE];
 
 	if (strlen(text) != CLOCK_UTC_SIZE - 1)
-		return error_set(error, ERROR_DATA, "time", "\"%.40s\" is not a time of the form 2027-01-03T01:30:00Z", text);
+		return error_set(error, ERROR_DATA, "time", "\"%.40s\" is not a time of the form 2027-01-03T01:30:00Z",
+				 text);
 	parts.tm_year = digits(text, 4) - 1900;
 	parts.tm_mon = digits(text + 5, 2) - 1;
 	parts.tm_mday = digits(text + 8, 2);
@@ -61,7 +62,8 @@ int clock_parse_utc(const char *text, int64_t *ret_time, struct error *error)
 	/* Written back, it must be the same text: that refuses every field out of range and every wrong separator. */
 	clock_format_utc((int64_t)time, again);
 	if (time < 0 || strcmp(text, again) != 0)
-		return error_set(error, ERROR_DATA, "time", "\"%s\" is not a time of the form 2027-01-03T01:30:00Z", text);
+		return error_set(error, ERROR_DATA, "time", "\"%s\" is not a time of the form 2027-01-03T01:30:00Z",
+				 text);
 	*ret_time = (int64_t)time;
 	return 0;
 }

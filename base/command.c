@@ -40,7 +40,7 @@ static void print_option(const struct command_option *option)
 	char left[80];
 
 	snprintf(left, sizeof left, "%s%s%s%s", option->name, option->argument ? " " : "",
-	         option->argument ? option->argument : "", option->many || option->repeated ? "…" : "");
+		 option->argument ? option->argument : "", option->many || option->repeated ? "…" : "");
 	printf("  %-28s %s%s\n", left, option->help, option->required ? " (required)" : "");
 }
 
@@ -94,7 +94,7 @@ static int give(struct command_line *line, const struct command_option *option, 
 
 /* One option at argv[*at], with its values; leaves *at on the last word that it took. */
 static int take_option(const struct command_program *program, struct command_line *line, int argc, char **argv, int *at,
-                       struct error *error)
+		       struct error *error)
 {
 	const char *word = argv[*at], *equals = strchr(word, '=');
 	size_t length = equals ? (size_t)(equals - word) : strlen(word);
@@ -103,11 +103,11 @@ static int take_option(const struct command_program *program, struct command_lin
 	if (!option)
 		option = find_option(program->options, word, length);
 	if (!option)
-		return error_set(error, ERROR_USAGE, "usage", "\"%s\" has no option %.*s; see %s %s --help", line->row->words,
-		                 (int)length, word, program->name, line->row->words);
+		return error_set(error, ERROR_USAGE, "usage", "\"%s\" has no option %.*s; see %s %s --help",
+				 line->row->words, (int)length, word, program->name, line->row->words);
 	if (!option->argument)
 		return equals ? error_set(error, ERROR_USAGE, "usage", "%s takes no value", option->name)
-		              : give(line, option, "", error);
+			      : give(line, option, "", error);
 	if (equals)
 		return give(line, option, equals + 1, error);
 	if (*at + 1 >= argc)
@@ -119,7 +119,7 @@ static int take_option(const struct command_program *program, struct command_lin
 }
 
 static int read_line(const struct command_program *program, struct command_line *line, int argc, char **argv,
-                     struct error *error)
+		     struct error *error)
 {
 	bool only_arguments = false;
 	int status = 0;
@@ -138,12 +138,12 @@ static int read_line(const struct command_program *program, struct command_line 
 		return status;
 	if (line->argument_count < line->row->least || (line->row->most >= 0 && line->argument_count > line->row->most))
 		return error_set(error, ERROR_USAGE, "usage", "\"%s\" takes %s; see %s %s --help", line->row->words,
-		                 line->row->arguments[0] ? line->row->arguments : "no argument", program->name,
-		                 line->row->words);
+				 line->row->arguments[0] ? line->row->arguments : "no argument", program->name,
+				 line->row->words);
 	for (const struct command_option *option = line->row->options; option && option->name; option++)
 		if (option->required && !command_option(line, option->name))
-			return error_set(error, ERROR_USAGE, "usage", "\"%s\" needs %s %s", line->row->words, option->name,
-			                 option->argument ? option->argument : "");
+			return error_set(error, ERROR_USAGE, "usage", "\"%s\" needs %s %s", line->row->words,
+					 option->name, option->argument ? option->argument : "");
 	return 0;
 }
 
@@ -218,8 +218,9 @@ int command_main(const struct command_program *program, int argc, char **argv, v
 		return 0;
 	}
 	if (!best) {
-		error_set(&error, ERROR_USAGE, "usage", "%s%s; see %s --help", argc > 0 ? "there is no command " : "no command given",
-		          argc > 0 ? argv[0] : "", program->name);
+		error_set(&error, ERROR_USAGE, "usage", "%s%s; see %s --help",
+			  argc > 0 ? "there is no command " : "no command given", argc > 0 ? argv[0] : "",
+			  program->name);
 		return fail(program, &error);
 	}
 	line.row = best;

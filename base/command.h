@@ -10,21 +10,21 @@ struct command_option {
 	const char *argument; /* "DATE"; NULL for a flag */
 	bool required;
 	bool repeated;
-	bool many;            /* takes every word up to the next option: --targets-key A.pub B.pub */
+	bool many; /* takes every word up to the next option: --targets-key A.pub B.pub */
 	const char *help;
 };
 
 struct command_line; /* what was given */
 
 struct command {
-	const char *words;     /* "customer add" */
-	const char *arguments; /* "NAME", "FILE…", "[PRODUCT]", "" */
-	int least, most;       /* positional arguments; most -1: any number */
+	const char *words;                    /* "customer add" */
+	const char *arguments;                /* "NAME", "FILE…", "[PRODUCT]", "" */
+	int least, most;                      /* positional arguments; most -1: any number */
 	const struct command_option *options; /* ends with name NULL; may be NULL */
-	const char *help;      /* one line */
+	const char *help;                     /* one line */
 	/* Returns the exit code. On failure fills `error`; the caller prints it and exits with its code. */
 	int (*run)(const struct command_line *line, void *context, struct error *error);
-	const void *data;      /* the program's own, for rows that share a `run` */
+	const void *data; /* the program's own, for rows that share a `run` */
 };
 
 struct command_program {

@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "base/inifile.h"
 
-#define CONFIG_STRING_MOST 190
+#define CONFIG_STRING_MOST  190
 #define CONFIG_DROPINS_MOST 100
 
 struct loader {
@@ -47,7 +47,8 @@ int config_parse_seconds(const char *text, int64_t *ret_seconds, struct error *e
 	static const int64_t factors[] = {1, 60, 3600, 86400, 604800};
 
 	if (parse_scaled(text, "smhdw", factors, ret_seconds) < 0)
-		return error_set(error, ERROR_USAGE, "duration", "\"%.40s\" is not a duration like 90s, 45m, 8h or 2d", text);
+		return error_set(error, ERROR_USAGE, "duration", "\"%.40s\" is not a duration like 90s, 45m, 8h or 2d",
+				 text);
 	return 0;
 }
 
@@ -58,22 +59,24 @@ static int store_number(const struct config_key *key, const char *value, void *s
 	int64_t number = 0;
 	struct error ignored;
 	int status = key->type == CONFIG_SECONDS ? config_parse_seconds(value, &number, &ignored)
-	             : key->type == CONFIG_BYTES ? parse_scaled(value, "KMG", bytes, &number)
-	                                         : parse_scaled(value, "", none, &number);
+		     : key->type == CONFIG_BYTES ? parse_scaled(value, "KMG", bytes, &number)
+						 : parse_scaled(value, "", none, &number);
 
 	if (status < 0 || number < key->least || number > key->most)
 		return error_set(error, ERROR_CONFIG, "value", "[%s] %s = \"%s\" is not a number from %lld to %lld",
-		                 key->section, key->key, value, (long long)key->least, (long long)key->most);
+				 key->section, key->key, value, (long long)key->least, (long long)key->most);
 	*(int64_t *)slot = number;
 	return 0;
 }
 
-static int store_text(const struct config_key *key, const char *base, const char *value, char **slot, struct error *error)
+static int store_text(const struct config_key *key, const char *base, const char *value, char **slot,
+		      struct error *error)
 {
 	size_t most = key->most > 0 ? (size_t)key->most : CONFIG_STRING_MOST;
 
 	if (strlen(value) > most)
-		return error_set(error, ERROR_CONFIG, "value", "[%s] %s is longer than %zu bytes", key->section, key->key, most);
+		return error_set(error, ERROR_CONFIG, "value", "[%s] %s is longer than %zu bytes", key->section,
+				 key->key, most);
 	char *text = key->type == CONFIG_PATH && value[0] && value[0] != '/' ? file_join(base, value) : strdup(value);
 	if (!text)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the configuration");
@@ -82,7 +85,8 @@ static int store_text(const struct config_key *key, const char *base, const char
 	return 0;
 }
 
-static int store_value(const struct config_key *key, const char *base, const char *value, void *target, struct error *error)
+static int store_value(const struct config_key *key, const char *base, const char *value, void *target,
+		       struct error *error)
 {
 	void *slot = (char *)target + key->offset;
 
@@ -96,8 +100,8 @@ static int store_value(const struct config_key *key, const char *base, const cha
 		return store_number(key, value, slot, error);
 	case CONFIG_BOOLEAN:
 		if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
-			return error_set(error, ERROR_CONFIG, "value", "[%s] %s = \"%s\" is neither yes nor no", key->section,
-			                 key->key, value);
+			return error_set(error, ERROR_CONFIG, "value", "[%s] %s = \"%s\" is neither yes nor no",
+					 key->section, key->key, value);
 		*(bool *)slot = value[0] == 'y';
 		return 0;
 	case CONFIG_CHOICE:
@@ -111,10 +115,12 @@ static int store_value(const struct config_key *key, const char *base, const cha
 	char list[160] = "";
 	for (int i = 0; key->choices && key->choices[i]; i++)
 		snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", key->choices[i]);
-	return error_set(error, ERROR_CONFIG, "value", "[%s] %s = \"%s\" is none of: %s", key->section, key->key, value, list);
+	return error_set(error, ERROR_CONFIG, "value", "[%s] %s = \"%s\" is none of: %s", key->section, key->key, value,
+			 list);
 }
 
-/* Whether `section` is of the row's: the same, or "probe web" for a row of "probe *". *ret_name is the family's member. */
+/* Whether `section` is of the row's: the same, or "probe web" for a row of "probe *". *ret_name is the family's member.
+ */
 static bool section_matches(const char *row, const char *section, const char **ret_name)
 {
 	size_t length = strlen(row);
@@ -129,7 +135,7 @@ static bool section_matches(const char *row, const char *section, const char **r
 }
 
 static int set_defaults(const struct config_key *keys, const char *family, const char *base, void *target,
-                        struct error *error)
+			struct error *error)
 {
 	int status = 0;
 
@@ -145,7 +151,7 @@ static int set_defaults(const struct config_key *keys, const char *family, const
 }
 
 static int take_pair(void *context, const char *section, const char *name, const char *value, unsigned line UNUSED,
-                     struct error *error)
+		     struct error *error)
 {
 	struct loader *loader = context;
 	bool section_known = false;
@@ -189,7 +195,7 @@ static int load_file(struct loader *loader, int directory, const char *path, str
 		return -ERROR_CONFIG;
 	}
 	return inifile_parse((const char *)(text.data ? text.data : (const uint8_t *)""), text.size, path, ERROR_CONFIG,
-	                     take_pair, loader, error);
+			     take_pair, loader, error);
 }
 
 static int is_dropin(const struct dirent *entry)
@@ -213,19 +219,21 @@ static int load_dropins(struct loader *loader, const char *path, struct error *e
 	snprintf(directory, sizeof directory, "%s.d", path);
 	int count = scandir(directory, &entries, is_dropin, compare_bytes);
 	if (count > CONFIG_DROPINS_MOST)
-		status = error_set(error, ERROR_CONFIG, "length", "%s holds more than %d files", directory, CONFIG_DROPINS_MOST);
+		status = error_set(error, ERROR_CONFIG, "length", "%s holds more than %d files", directory,
+				   CONFIG_DROPINS_MOST);
 	for (int i = 0; i < count; i++) {
 		CLEANUP(free_pointer) char *file = file_join(directory, entries[i]->d_name);
 		if (status == 0)
 			status = file ? load_file(loader, AT_FDCWD, file, error)
-			              : error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for a path");
+				      : error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for a path");
 		free(entries[i]);
 	}
 	free(entries);
 	return status;
 }
 
-int config_load(const char *path, const struct config_key *keys, void *target, config_family *family, struct error *error)
+int config_load(const char *path, const struct config_key *keys, void *target, config_family *family,
+		struct error *error)
 {
 	size_t rows = 0;
 	CLEANUP(free_pointer) char *whole = realpath(path, NULL);
@@ -240,7 +248,8 @@ int config_load(const char *path, const struct config_key *keys, void *target, c
 	if (!given || !base)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the configuration");
 	*strrchr(base, '/') = 0;
-	struct loader loader = {.keys = keys, .target = target, .family = family, .base = base[0] ? base : "/", .given = given};
+	struct loader loader = {
+		.keys = keys, .target = target, .family = family, .base = base[0] ? base : "/", .given = given};
 	int status = set_defaults(keys, NULL, loader.base, target, error);
 	if (status == 0)
 		status = load_file(&loader, AT_FDCWD, whole, error);
@@ -248,8 +257,8 @@ int config_load(const char *path, const struct config_key *keys, void *target, c
 		status = load_dropins(&loader, whole, error);
 	for (size_t i = 0; status == 0 && i < rows; i++)
 		if (!keys[i].fallback && !given[i] && keys[i].section[strlen(keys[i].section) - 1] != '*')
-			status = error_set(error, ERROR_CONFIG, "missing-key", "%s: section [%s] must say \"%s\" (%s)", path,
-			                   keys[i].section, keys[i].key, keys[i].help);
+			status = error_set(error, ERROR_CONFIG, "missing-key", "%s: section [%s] must say \"%s\" (%s)",
+					   path, keys[i].section, keys[i].key, keys[i].help);
 	return status;
 }
 

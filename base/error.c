@@ -87,8 +87,8 @@ enum error_class error_class(enum error_code code)
 
 bool error_code_is_known(int code)
 {
-	static const int known[] = {ERROR_USAGE,   ERROR_DATA,          ERROR_UNREACHABLE, ERROR_BUG, ERROR_CANNOT_CREATE,
-	                            ERROR_NOT_NOW, ERROR_NOT_PERMITTED, ERROR_CONFIG};
+	static const int known[] = {ERROR_USAGE,         ERROR_DATA,    ERROR_UNREACHABLE,   ERROR_BUG,
+				    ERROR_CANNOT_CREATE, ERROR_NOT_NOW, ERROR_NOT_PERMITTED, ERROR_CONFIG};
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (known[i] == code)

@@ -12,8 +12,8 @@
 enum error_code {
 	ERROR_NONE = 0,
 	ERROR_USAGE = 64,
-	ERROR_DATA = 65,          /* bad or unauthorised data: signature, hash, format */
-	ERROR_UNREACHABLE = 69,   /* tunnel closed, daemon down */
+	ERROR_DATA = 65,        /* bad or unauthorised data: signature, hash, format */
+	ERROR_UNREACHABLE = 69, /* tunnel closed, daemon down */
 	ERROR_BUG = 70,
 	ERROR_CANNOT_CREATE = 73, /* disk full, cannot write */
 	ERROR_NOT_NOW = 75,       /* outside the window, frozen, try again */
@@ -25,13 +25,13 @@ enum error_class { ERROR_CLASS_RETRY, ERROR_CLASS_PERMANENT, ERROR_CLASS_SECURIT
 
 struct error {
 	enum error_code code;
-	char name[32];  /* the rule, one lower-case word: signature, rollback, freeze, mix, hash, length, fence, window … */
+	char name[32]; /* the rule, one lower-case word: signature, rollback, freeze, mix, hash, length, fence, window …
+			*/
 	char text[480]; /* one sentence without a full stop at the end */
 };
 
 /* Fills `error` and returns -code, so that a caller writes `return error_set(error, …)`. */
-int error_set(struct error *error, enum error_code code, const char *name, const char *format, ...)
-	PRINTF_LIKE(4, 5);
+int error_set(struct error *error, enum error_code code, const char *name, const char *format, ...) PRINTF_LIKE(4, 5);
 
 /* As error_set, with strerror(errno) appended; ENOSPC, EDQUOT and EROFS become ERROR_CANNOT_CREATE. */
 int error_set_errno(struct error *error, enum error_code code, const char *name, const char *format, ...)

@@ -41,7 +41,7 @@ int file_read_fd(int fd, const char *name, struct buffer *ret_content, struct er
 			if (more == 0)
 				return 0;
 			return error_set(error, ERROR_DATA, "length", "%s is longer than %zu bytes", name,
-			                 ret_content->limit);
+					 ret_content->limit);
 		}
 		int status = buffer_reserve(ret_content, room_size, &room, error);
 		if (status < 0)
@@ -63,7 +63,8 @@ int file_read_at(int directory, const char *path, struct buffer *ret_content, st
 	struct stat status;
 
 	if (fd < 0)
-		return error_set_errno(error, ERROR_DATA, errno == ENOENT ? "missing" : "read", "%s cannot be opened", path);
+		return error_set_errno(error, ERROR_DATA, errno == ENOENT ? "missing" : "read", "%s cannot be opened",
+				       path);
 	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
 		return error_set(error, ERROR_DATA, "read", "%s is not a regular file", path);
 	return file_read_fd(fd, path, ret_content, error);
@@ -100,13 +101,14 @@ static int open_parent(int directory, const char *path, int *ret_fd, const char 
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for a path");
 	int fd = openat(directory, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return error_set_errno(error, ERROR_CANNOT_CREATE, "directory", "directory %s cannot be opened", parent);
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "directory", "directory %s cannot be opened",
+				       parent);
 	*ret_fd = fd;
 	return 0;
 }
 
 static int write_durable(int directory, const char *path, const void *bytes, size_t size, mode_t mode, bool replace,
-                         struct error *error)
+			 struct error *error)
 {
 	CLEANUP(file_close) int parent = -1;
 	CLEANUP(file_close) int fd = -1;
@@ -127,18 +129,20 @@ static int write_durable(int directory, const char *path, const void *bytes, siz
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be created", path);
 	/* The caller's mode, whatever the umask is. */
 	status = fchmod(fd, mode) < 0 ? error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s: mode", path)
-	                              : file_write_fd(fd, path, bytes, size, error);
+				      : file_write_fd(fd, path, bytes, size, error);
 	if (status == 0 && (fault_point("file.sync") < 0 || fsync(fd) < 0))
 		status = error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be made durable", path);
 	if (status == 0 && fault_point("file.rename") < 0)
 		status = error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be put in place", path);
 	if (status == 0) {
 		/* A link refuses an existing name in one step; a rename replaces it in one step. */
-		int placed = replace ? renameat(parent, temporary, parent, name) : linkat(parent, temporary, parent, name, 0);
+		int placed = replace ? renameat(parent, temporary, parent, name)
+				     : linkat(parent, temporary, parent, name, 0);
 		if (placed < 0 && errno == EEXIST)
 			status = error_set(error, ERROR_CANNOT_CREATE, "exists", "%s is there already", path);
 		else if (placed < 0)
-			status = error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be put in place", path);
+			status =
+				error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be put in place", path);
 	}
 	if (status < 0 || !replace)
 		unlinkat(parent, temporary, 0);
@@ -167,14 +171,17 @@ int file_open_beneath(int directory, const char *path, int flags, mode_t mode, i
 	long fd = syscall(SYS_openat2, directory, path, &how, sizeof how);
 
 	if (fd < 0)
-		return error_set_errno(error, ERROR_DATA, errno == ENOENT ? "missing" : errno == ENOSPC ? "space" : "path",
-		                       "%s cannot be opened beneath its directory", path);
+		return error_set_errno(error, ERROR_DATA,
+				       errno == ENOENT   ? "missing"
+				       : errno == ENOSPC ? "space"
+							 : "path",
+				       "%s cannot be opened beneath its directory", path);
 	*ret_fd = (int)fd;
 	return 0;
 }
 
 int file_open_parent_beneath(int directory, const char *path, bool make, int *ret_fd, const char **ret_name,
-                             struct error *error)
+			     struct error *error)
 {
 	char part[FILE_PATH_MOST + 1];
 	const char *last = strrchr(path, '/');
@@ -189,7 +196,8 @@ int file_open_parent_beneath(int directory, const char *path, bool make, int *re
 		if (status < 0)
 			return status;
 		if (mkdirat(parent, name, 0755) < 0 && errno != EEXIST)
-			return error_set_errno(error, ERROR_CANNOT_CREATE, "directory", "directory %s cannot be made", part);
+			return error_set_errno(error, ERROR_CANNOT_CREATE, "directory", "directory %s cannot be made",
+					       part);
 	}
 	snprintf(part, sizeof part, "%.*s", last ? (int)(last - path) : 1, last ? path : ".");
 	int status = file_open_beneath(directory, part, O_RDONLY | O_DIRECTORY, 0, ret_fd, error);
@@ -204,7 +212,7 @@ int file_open_directory(const char *path, int *ret_fd, struct error *error)
 
 	if (fd < 0)
 		return error_set_errno(error, ERROR_CONFIG, errno == ENOENT ? "missing" : "directory",
-		                       "directory %s cannot be opened", path);
+				       "directory %s cannot be opened", path);
 	*ret_fd = fd;
 	return 0;
 }
@@ -281,7 +289,8 @@ int file_lock_at(int directory, const char *path, int wait_ms, int *ret_fd, stru
 		if (errno != EWOULDBLOCK)
 			return error_set_errno(error, ERROR_CANNOT_CREATE, "lock", "lock %s cannot be taken", path);
 		if (clock_ticks_ms() >= deadline)
-			return error_set(error, ERROR_NOT_NOW, "busy", "%s is held by another run; wait for it to end", path);
+			return error_set(error, ERROR_NOT_NOW, "busy", "%s is held by another run; wait for it to end",
+					 path);
 		usleep(10000);
 	}
 	*ret_fd = fd;

@@ -19,18 +19,18 @@ int file_write_fd(int fd, const char *name, const void *bytes, size_t size, stru
 
 /* Durable replacement: temporary file beside, write, fsync, rename, fsync of the directory. */
 int file_replace_at(int directory, const char *path, const void *bytes, size_t size, mode_t mode,
-                    struct error *error) MUST_CHECK;
+		    struct error *error) MUST_CHECK;
 /* As above, but refuses (ERROR_CANNOT_CREATE "exists") when the file is there already. */
 int file_create_at(int directory, const char *path, const void *bytes, size_t size, mode_t mode,
-                   struct error *error) MUST_CHECK;
+		   struct error *error) MUST_CHECK;
 
 /* openat2 with RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS and O_CLOEXEC.
  * Returns the descriptor in *ret_fd. */
 int file_open_beneath(int directory, const char *path, int flags, mode_t mode, int *ret_fd,
-                      struct error *error) MUST_CHECK;
+		      struct error *error) MUST_CHECK;
 /* The directory that holds `path` (made with its parents, mode 0755, when `make`) and the last component. */
 int file_open_parent_beneath(int directory, const char *path, bool make, int *ret_fd, const char **ret_name,
-                             struct error *error) MUST_CHECK;
+			     struct error *error) MUST_CHECK;
 /* A directory, by path, for use as a `directory` argument. */
 int file_open_directory(const char *path, int *ret_fd, struct error *error) MUST_CHECK;
 /* mkdir -p with fsync of each parent that changed. */
@@ -42,7 +42,7 @@ int file_remove_tree_at(int directory, const char *name, struct error *error) MU
 
 /* Durable rename within or between directories of one file system; replaces the target. */
 int file_rename_at(int from_directory, const char *from, int to_directory, const char *to,
-                   struct error *error) MUST_CHECK;
+		   struct error *error) MUST_CHECK;
 int file_sync_directory(int directory, struct error *error) MUST_CHECK;
 /* syncfs of the file system that holds `fd`. */
 int file_sync_filesystem(int fd, struct error *error) MUST_CHECK;

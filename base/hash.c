@@ -38,7 +38,7 @@ void hash_bytes(enum hash_kind kind, const void *bytes, size_t size, uint8_t ret
 }
 
 int hash_file(enum hash_kind kind, int fd, const char *name, uint8_t ret_hash[static HASH_SIZE], uint64_t *ret_size,
-              struct error *error)
+	      struct error *error)
 {
 	struct hash_state state;
 	uint8_t chunk[128 * 1024];
@@ -76,10 +76,12 @@ int hash_from_hex(const char *text, uint8_t *ret_bytes, size_t size, struct erro
 	const char *end = NULL;
 
 	if (strlen(text) != 2 * size)
-		return error_set(error, ERROR_DATA, "format", "\"%.80s\" is not %zu hexadecimal digits", text, 2 * size);
+		return error_set(error, ERROR_DATA, "format", "\"%.80s\" is not %zu hexadecimal digits", text,
+				 2 * size);
 	/* libsodium writes as it reads: check before the output is touched. */
 	if (strspn(text, "0123456789abcdefABCDEF") != 2 * size)
-		return error_set(error, ERROR_DATA, "format", "\"%.80s\" holds something that is no hexadecimal digit", text);
+		return error_set(error, ERROR_DATA, "format", "\"%.80s\" holds something that is no hexadecimal digit",
+				 text);
 	if (sodium_hex2bin(ret_bytes, size, text, 2 * size, NULL, &got, &end) != 0 || got != size)
 		return error_set(error, ERROR_DATA, "format", "\"%.80s\" is not hexadecimal", text);
 	return 0;

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-#define HASH_SIZE 32
+#define HASH_SIZE     32
 #define HASH_HEX_SIZE (2 * HASH_SIZE + 1)
 
 enum hash_kind { HASH_BLAKE2B, HASH_SHA256 };
@@ -26,7 +26,7 @@ void hash_end(struct hash_state *state, uint8_t hash[static HASH_SIZE]);
 void hash_bytes(enum hash_kind kind, const void *bytes, size_t size, uint8_t ret_hash[static HASH_SIZE]);
 /* From the descriptor's start to its end; *ret_size (may be NULL) gets the bytes read. */
 int hash_file(enum hash_kind kind, int fd, const char *name, uint8_t ret_hash[static HASH_SIZE], uint64_t *ret_size,
-              struct error *error) MUST_CHECK;
+	      struct error *error) MUST_CHECK;
 
 /* Constant time. */
 bool hash_equal(const uint8_t a[static HASH_SIZE], const uint8_t b[static HASH_SIZE]);

@@ -82,7 +82,8 @@ static int scan_line(struct reader *reader, const char *text, size_t size, unsig
 	if (start == end || text[start] == ';' || text[start] == '#')
 		return 0;
 	if (start > 0)
-		return refuse(reader, line, "the line is indented, which would continue the one above; begin it at the left");
+		return refuse(reader, line,
+			      "the line is indented, which would continue the one above; begin it at the left");
 	if (text[start] == '[') {
 		const char *close = memchr(text, ']', size);
 		if (!close || close == text + 1)
@@ -127,7 +128,8 @@ static int deliver(struct reader *reader, const char *key, const char *value, un
 
 	if (status != 0) {
 		struct error why = *reader->error;
-		reader->status = error_set(reader->error, why.code, why.name, "%s:%u: %s", reader->name, line, why.text);
+		reader->status =
+			error_set(reader->error, why.code, why.name, "%s:%u: %s", reader->name, line, why.text);
 	}
 	return reader->status;
 }
@@ -185,8 +187,8 @@ static int read_pair(struct reader *reader, const char *line)
 	return reader->status;
 }
 
-int inifile_parse(const char *text, size_t size, const char *name, enum error_code code, inifile_pair *pair, void *context,
-                  struct error *error)
+int inifile_parse(const char *text, size_t size, const char *name, enum error_code code, inifile_pair *pair,
+		  void *context, struct error *error)
 {
 	struct reader reader = {.name = name, .code = code, .pair = pair, .context = context, .error = error};
 

@@ -42,13 +42,9 @@ static bool has_real(const json_t *value)
 	if (json_is_real(value))
 		return true;
 	if (json_is_object(value)) {
-		json_object_foreach ((json_t *)value, key, member)
-			if (has_real(member))
-				return true;
+		json_object_foreach((json_t *)value, key, member) if (has_real(member)) return true;
 	} else if (json_is_array(value)) {
-		json_array_foreach (value, index, member)
-			if (has_real(member))
-				return true;
+		json_array_foreach(value, index, member) if (has_real(member)) return true;
 	}
 	return false;
 }
@@ -90,8 +86,8 @@ static int check_field(const json_t *value, const struct jsonio_field *field, co
 		break;
 	case JSONIO_BOOLEAN:
 		return json_is_boolean(value) ? 0
-		                              : error_set(error, ERROR_DATA, "format", "%s: \"%s\" is not %s", what,
-		                                          field->name, type_words[field->type]);
+					      : error_set(error, ERROR_DATA, "format", "%s: \"%s\" is not %s", what,
+							  field->name, type_words[field->type]);
 	case JSONIO_OBJECT:
 		right = json_is_object(value);
 		measure = (int64_t)json_object_size(value);
@@ -102,14 +98,16 @@ static int check_field(const json_t *value, const struct jsonio_field *field, co
 		break;
 	}
 	if (!right)
-		return error_set(error, ERROR_DATA, "format", "%s: \"%s\" is not %s", what, field->name, type_words[field->type]);
+		return error_set(error, ERROR_DATA, "format", "%s: \"%s\" is not %s", what, field->name,
+				 type_words[field->type]);
 	if (measure > field->most || (measure < 0 && !field->signed_integer))
 		return error_set(error, ERROR_DATA, "length", "%s: \"%s\" is out of bounds (%lld, at most %lld)", what,
-		                 field->name, (long long)measure, (long long)field->most);
+				 field->name, (long long)measure, (long long)field->most);
 	return 0;
 }
 
-static int check(const json_t *object, const struct jsonio_field *fields, bool open, const char *what, struct error *error)
+static int check(const json_t *object, const struct jsonio_field *fields, bool open, const char *what,
+		 struct error *error)
 {
 	size_t known = 0;
 
@@ -130,7 +128,8 @@ static int check(const json_t *object, const struct jsonio_field *fields, bool o
 		return 0;
 	const char *key;
 	json_t *value;
-	json_object_foreach ((json_t *)object, key, value) {
+	json_object_foreach((json_t *)object, key, value)
+	{
 		const struct jsonio_field *field = fields;
 		while (field->name && strcmp(field->name, key) != 0)
 			field++;

@@ -30,10 +30,11 @@ struct jsonio_field {
 /* A table ends with a row whose name is NULL. */
 
 /* The object has every required field, no field beyond the table, each of its type and within its bound. */
-int jsonio_check(const json_t *object, const struct jsonio_field *fields, const char *what, struct error *error) MUST_CHECK;
+int jsonio_check(const json_t *object, const struct jsonio_field *fields, const char *what,
+		 struct error *error) MUST_CHECK;
 /* As jsonio_check but fields beyond the table are let through (TUF keeps unknown fields). */
 int jsonio_check_open(const json_t *object, const struct jsonio_field *fields, const char *what,
-                      struct error *error) MUST_CHECK;
+		      struct error *error) MUST_CHECK;
 
 /* For an object that was checked: absent fields read as NULL, 0 and false. Borrowed. */
 const char *jsonio_string(const json_t *object, const char *name);

@@ -14,7 +14,8 @@ int loop_new(struct loop **ret_loop, struct error *error) MUST_CHECK;
 void loop_free(struct loop **loop);
 
 /* The loop does not own the descriptor. One watch a descriptor. */
-int loop_watch(struct loop *loop, int fd, uint32_t events, loop_ready *ready, void *context, struct error *error) MUST_CHECK;
+int loop_watch(struct loop *loop, int fd, uint32_t events, loop_ready *ready, void *context,
+	       struct error *error) MUST_CHECK;
 int loop_change(struct loop *loop, int fd, uint32_t events, struct error *error) MUST_CHECK;
 void loop_forget(struct loop *loop, int fd);
 

@@ -15,9 +15,9 @@
 
 #include "base/file.h"
 
-#define PROCESS_FDS_MOST 16
+#define PROCESS_FDS_MOST       16
 #define PROCESS_ARGUMENTS_MOST 30
-#define PROCESS_FIRST_FD 3
+#define PROCESS_FIRST_FD       3
 
 /* Moves the wanted descriptors to 3, 4, … and closes all others. First far up, so that none is overwritten before it
  * was moved. */
@@ -71,9 +71,9 @@ static void role_child(const struct process_role *role, pid_t parent)
 	memcpy(wanted, role->fds, role->fd_count * sizeof *wanted);
 	wanted[role->fd_count] = program;
 	int program_at = PROCESS_FIRST_FD + (int)role->fd_count;
-	if (program < 0 || place_descriptors(wanted, role->fd_count + 1) < 0 || fcntl(program_at, F_SETFD, FD_CLOEXEC) < 0 ||
-	    become(role->uid, role->gid) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-	    prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+	if (program < 0 || place_descriptors(wanted, role->fd_count + 1) < 0 ||
+	    fcntl(program_at, F_SETFD, FD_CLOEXEC) < 0 || become(role->uid, role->gid) < 0 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		_exit(ERROR_BUG);
 	fexecve(program_at, argv, environ);
 	_exit(ERROR_BUG);
@@ -149,7 +149,8 @@ int process_receive(int socket, void *bytes, size_t capacity, size_t *ret_size, 
 			memcpy(&fd, CMSG_DATA(head), sizeof fd);
 	if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
 		file_close(&fd);
-		return error_set(error, ERROR_DATA, "length", "a message between processes is longer than %zu bytes", capacity);
+		return error_set(error, ERROR_DATA, "length", "a message between processes is longer than %zu bytes",
+				 capacity);
 	}
 	*ret_size = (size_t)got;
 	*ret_fd = fd;

@@ -21,19 +21,20 @@ struct process_role {
 };
 int process_start_role(const struct process_role *role, pid_t *ret_pid, struct error *error) MUST_CHECK;
 
-/* A foreign command. `argv` NULL-terminated, argv[0] an absolute path or found in a fixed path (/usr/sbin:/usr/bin:/sbin:/bin).
- * Environment is exactly `environment` (NULL-terminated "K=V") plus PATH. stdin is /dev/null. stdout and stderr together
- * go to `output` (NULL: dropped), of which the first output->limit bytes are kept and the rest read and dropped.
- * After `timeout_ms` the process group gets SIGTERM, five seconds later SIGKILL; then ERROR_NOT_NOW "timeout".
- * *ret_status: exit code, or 128 + signal. */
+/* A foreign command. `argv` NULL-terminated, argv[0] an absolute path or found in a fixed path
+ * (/usr/sbin:/usr/bin:/sbin:/bin). Environment is exactly `environment` (NULL-terminated "K=V") plus PATH. stdin is
+ * /dev/null. stdout and stderr together go to `output` (NULL: dropped), of which the first output->limit bytes are kept
+ * and the rest read and dropped. After `timeout_ms` the process group gets SIGTERM, five seconds later SIGKILL; then
+ * ERROR_NOT_NOW "timeout". *ret_status: exit code, or 128 + signal. */
 int process_run(const char *const *argv, const char *const *environment, const char *directory, int64_t timeout_ms,
-                struct buffer *output, int *ret_status, struct error *error) MUST_CHECK;
+		struct buffer *output, int *ret_status, struct error *error) MUST_CHECK;
 
 /* Descriptor passing over unix sockets (SOCK_SEQPACKET): one message with at most one descriptor; fd -1 for none.
  * receive: *ret_size 0 at end of file. *ret_fd is -1 or owned by the caller. Non-blocking sockets give ERROR_NOT_NOW
  * "again". */
 int process_send(int socket, const void *bytes, size_t size, int fd, struct error *error) MUST_CHECK;
-int process_receive(int socket, void *bytes, size_t capacity, size_t *ret_size, int *ret_fd, struct error *error) MUST_CHECK;
+int process_receive(int socket, void *bytes, size_t capacity, size_t *ret_size, int *ret_fd,
+		    struct error *error) MUST_CHECK;
 /* A SOCK_SEQPACKET (`stream` false) or SOCK_STREAM pair, close-on-exec. */
 int process_socketpair(bool stream, int ret_pair[static 2], struct error *error) MUST_CHECK;
 

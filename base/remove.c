@@ -43,7 +43,8 @@ static int remove_entries(int directory, int depth, struct error *error)
 		return status;
 	}
 	if (depth > REMOVE_DEPTH_MOST)
-		status = error_set(error, ERROR_DATA, "path", "directories are nested more than %d deep", REMOVE_DEPTH_MOST);
+		status = error_set(error, ERROR_DATA, "path", "directories are nested more than %d deep",
+				   REMOVE_DEPTH_MOST);
 	/* A directory its owner may not write to still goes away. */
 	if (status == 0 && fchmod(directory, 0700) < 0)
 		errno = 0;

@@ -16,9 +16,9 @@
 #include "base/fault.h"
 #include "base/file.h"
 
-#define RUN_PATH "/usr/sbin:/usr/bin:/sbin:/bin"
+#define RUN_PATH             "/usr/sbin:/usr/bin:/sbin:/bin"
 #define RUN_ENVIRONMENT_MOST 40
-#define RUN_GRACE_MS 5000
+#define RUN_GRACE_MS         5000
 
 static void command_child(const char *const *argv, const char *const *environment, const char *directory, int output)
 {
@@ -69,7 +69,8 @@ static int wait_for_end(pid_t pid, int pidfd, int output_fd, struct buffer *outp
 	int status = 0;
 
 	for (;;) {
-		struct pollfd watched[2] = {{.fd = pidfd, .events = POLLIN}, {.fd = open ? output_fd : -1, .events = POLLIN}};
+		struct pollfd watched[2] = {{.fd = pidfd, .events = POLLIN},
+					    {.fd = open ? output_fd : -1, .events = POLLIN}};
 		int64_t left = deadline - clock_ticks_ms();
 		if (left <= 0)
 			return -1;
@@ -90,7 +91,7 @@ static int wait_for_end(pid_t pid, int pidfd, int output_fd, struct buffer *outp
 }
 
 int process_run(const char *const *argv, const char *const *environment, const char *directory, int64_t timeout_ms,
-                struct buffer *output, int *ret_status, struct error *error)
+		struct buffer *output, int *ret_status, struct error *error)
 {
 	int pipes[2];
 
@@ -118,5 +119,5 @@ int process_run(const char *const *argv, const char *const *environment, const c
 		waitpid(pid, NULL, 0);
 	}
 	return error_set(error, ERROR_NOT_NOW, "timeout", "%s did not end within %lld s", argv[0],
-	                 (long long)(timeout_ms / 1000));
+			 (long long)(timeout_ms / 1000));
 }

@@ -142,10 +142,10 @@ static const struct allowed allowed[] = {
 };
 
 /* CLONE_THREAD and friends: a thread is let in always, a process only with SANDBOX_FORK, a namespace never. */
-#define SANDBOX_CLONE_THREAD 0x00010000UL
+#define SANDBOX_CLONE_THREAD     0x00010000UL
 #define SANDBOX_CLONE_NAMESPACES 0x7E020080UL
 /* FICLONE, the one ioctl that unchanged files are shared by; FIONREAD for libraries that ask how much is there. */
-#define SANDBOX_FICLONE 0x40049409UL
+#define SANDBOX_FICLONE  0x40049409UL
 #define SANDBOX_FIONREAD 0x541BUL
 
 static int allow_clone(scmp_filter_ctx filter, unsigned needs)
@@ -155,10 +155,10 @@ static int allow_clone(scmp_filter_ctx filter, unsigned needs)
 		return -1;
 	if (needs & SANDBOX_FORK)
 		return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-		                        SCMP_A0(SCMP_CMP_MASKED_EQ, SANDBOX_CLONE_NAMESPACES, 0));
-	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-	                        SCMP_A0(SCMP_CMP_MASKED_EQ, SANDBOX_CLONE_NAMESPACES | SANDBOX_CLONE_THREAD,
-	                                SANDBOX_CLONE_THREAD));
+					SCMP_A0(SCMP_CMP_MASKED_EQ, SANDBOX_CLONE_NAMESPACES, 0));
+	return seccomp_rule_add(
+		filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+		SCMP_A0(SCMP_CMP_MASKED_EQ, SANDBOX_CLONE_NAMESPACES | SANDBOX_CLONE_THREAD, SANDBOX_CLONE_THREAD));
 }
 
 static int fill_filter(scmp_filter_ctx filter, unsigned needs)
@@ -215,8 +215,8 @@ int sandbox_confine(const struct sandbox_path *paths, size_t count, bool *ret_en
 	for (size_t i = 0; i < count; i++) {
 		struct landlock_path_beneath_attr beneath = {
 			.allowed_access = paths[i].writable
-		                                  ? attributes.handled_access_fs & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE
-		                                  : reading,
+						  ? attributes.handled_access_fs & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE
+						  : reading,
 			.parent_fd = paths[i].fd,
 		};
 		if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0)

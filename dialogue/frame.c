@@ -8,13 +8,14 @@
 #define FRAME_FLAGS_KNOWN (FRAME_REPLY | FRAME_EVENT | FRAME_ERROR | FRAME_DATA)
 
 int frame_write(struct buffer *output, uint16_t type, uint16_t flags, uint64_t id, const void *body, size_t size,
-                struct error *error)
+		struct error *error)
 {
 	uint8_t head[FRAME_HEAD_SIZE];
 	uint8_t *room = NULL;
 
 	if (size > (flags & FRAME_DATA ? FRAME_DATA_MOST : FRAME_JSON_MOST))
-		return error_set(error, ERROR_BUG, "frame", "a frame of %zu bytes is longer than the dialogue allows", size);
+		return error_set(error, ERROR_BUG, "frame", "a frame of %zu bytes is longer than the dialogue allows",
+				 size);
 	uint32_t length_field = htobe32((uint32_t)size);
 	uint16_t type_field = htobe16(type), flags_field = htobe16(flags);
 	uint64_t id_field = htobe64(id);
@@ -55,14 +56,12 @@ int frame_read(const struct buffer *input, struct frame *ret_frame, size_t *ret_
 	if (flags & ~FRAME_FLAGS_KNOWN)
 		return error_set(error, ERROR_DATA, "frame", "the peer sent a frame with unknown flags %#x", flags);
 	if (length > (flags & FRAME_DATA ? FRAME_DATA_MOST : FRAME_JSON_MOST))
-		return error_set(error, ERROR_DATA, "frame", "the peer sent a frame of %u bytes, longer than allowed", length);
+		return error_set(error, ERROR_DATA, "frame", "the peer sent a frame of %u bytes, longer than allowed",
+				 length);
 	if (input->size - FRAME_HEAD_SIZE < length)
 		return 0;
-	*ret_frame = (struct frame){.type = type,
-	                            .flags = flags,
-	                            .id = be64toh(id),
-	                            .body = input->data + FRAME_HEAD_SIZE,
-	                            .size = length};
+	*ret_frame = (struct frame){
+		.type = type, .flags = flags, .id = be64toh(id), .body = input->data + FRAME_HEAD_SIZE, .size = length};
 	*ret_used = FRAME_HEAD_SIZE + length;
 	return 0;
 }

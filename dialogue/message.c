@@ -2,33 +2,63 @@
 
 #include <stdlib.h>
 
-#define NAME_MOST 63
-#define ID_MOST 64
-#define WORD_MOST 32
-#define SENTENCE_MOST 512
+#define NAME_MOST        63
+#define ID_MOST          64
+#define WORD_MOST        32
+#define SENTENCE_MOST    512
 #define KEY_ID_TEXT_MOST 128
-#define HEX_HASH 64
-#define TIME_MOST 253402300799 /* year 9999 */
-#define COUNT_MOST INT64_MAX
+#define HEX_HASH         64
+#define TIME_MOST        253402300799 /* year 9999 */
+#define COUNT_MOST       INT64_MAX
 
-#define TEXT(name, most) {name, JSONIO_STRING, true, most, false}
-#define TEXT_MAYBE(name, most) {name, JSONIO_STRING, false, most, false}
-#define NUMBER(name, most) {name, JSONIO_INTEGER, true, most, false}
-#define NUMBER_MAYBE(name, most) {name, JSONIO_INTEGER, false, most, false}
-#define FLAG(name) {name, JSONIO_BOOLEAN, true, 0, false}
-#define FLAG_MAYBE(name) {name, JSONIO_BOOLEAN, false, 0, false}
-#define OBJECT(name) {name, JSONIO_OBJECT, true, 64, false}
-#define OBJECT_MAYBE(name) {name, JSONIO_OBJECT, false, 64, false}
-#define LIST(name, most) {name, JSONIO_ARRAY, true, most, false}
-#define END {NULL, JSONIO_STRING, false, 0, false}
+#define TEXT(name, most)                                                                                               \
+	{                                                                                                              \
+		name, JSONIO_STRING, true, most, false                                                                 \
+	}
+#define TEXT_MAYBE(name, most)                                                                                         \
+	{                                                                                                              \
+		name, JSONIO_STRING, false, most, false                                                                \
+	}
+#define NUMBER(name, most)                                                                                             \
+	{                                                                                                              \
+		name, JSONIO_INTEGER, true, most, false                                                                \
+	}
+#define NUMBER_MAYBE(name, most)                                                                                       \
+	{                                                                                                              \
+		name, JSONIO_INTEGER, false, most, false                                                               \
+	}
+#define FLAG(name)                                                                                                     \
+	{                                                                                                              \
+		name, JSONIO_BOOLEAN, true, 0, false                                                                   \
+	}
+#define FLAG_MAYBE(name)                                                                                               \
+	{                                                                                                              \
+		name, JSONIO_BOOLEAN, false, 0, false                                                                  \
+	}
+#define OBJECT(name)                                                                                                   \
+	{                                                                                                              \
+		name, JSONIO_OBJECT, true, 64, false                                                                   \
+	}
+#define OBJECT_MAYBE(name)                                                                                             \
+	{                                                                                                              \
+		name, JSONIO_OBJECT, false, 64, false                                                                  \
+	}
+#define LIST(name, most)                                                                                               \
+	{                                                                                                              \
+		name, JSONIO_ARRAY, true, most, false                                                                  \
+	}
+#define END                                                                                                            \
+	{                                                                                                              \
+		NULL, JSONIO_STRING, false, 0, false                                                                   \
+	}
 
 /* What stands at the appliance: HELLO's body and STATUS's reply share these. */
 #define STANDING                                                                                                       \
 	NUMBER("protocol", 65535), TEXT("hook", NAME_MOST), TEXT("product", NAME_MOST), TEXT("version", NAME_MOST),    \
 		TEXT("state", WORD_MOST), TEXT_MAYBE("upgrade", ID_MOST), NUMBER("fence", COUNT_MOST),                 \
-		TEXT_MAYBE("order_key", KEY_ID_TEXT_MOST), NUMBER("generation", COUNT_MOST), TEXT("boot", WORD_MOST + 8), \
-		NUMBER("time", TIME_MOST), TEXT("scope", WORD_MOST), NUMBER("until", TIME_MOST), FLAG("permanent"),    \
-		NUMBER("root", COUNT_MOST)
+		TEXT_MAYBE("order_key", KEY_ID_TEXT_MOST), NUMBER("generation", COUNT_MOST),                           \
+		TEXT("boot", WORD_MOST + 8), NUMBER("time", TIME_MOST), TEXT("scope", WORD_MOST),                      \
+		NUMBER("until", TIME_MOST), FLAG("permanent"), NUMBER("root", COUNT_MOST)
 
 static const struct jsonio_field nothing[] = {END};
 static const struct jsonio_field hello[] = {STANDING, END};
@@ -38,41 +68,44 @@ static const struct jsonio_field standing[] = {STANDING, OBJECT("journal"), LIST
 static const struct jsonio_field plan[] = {TEXT("version", NAME_MOST), OBJECT_MAYBE("entitlement"), END};
 static const struct jsonio_field plan_reply[] = {LIST("checks", 64), FLAG("ok"), END};
 static const struct jsonio_field stage[] = {TEXT("upgrade", ID_MOST), TEXT("version", NAME_MOST), OBJECT("entitlement"),
-                                            TEXT("ticket", HEX_HASH), NUMBER("streams", 8), END};
+					    TEXT("ticket", HEX_HASH), NUMBER("streams", 8),       END};
 static const struct jsonio_field progress[] = {NUMBER("blobs", COUNT_MOST), NUMBER("blobs_done", COUNT_MOST),
-                                               NUMBER("bytes", COUNT_MOST), NUMBER("bytes_done", COUNT_MOST), END};
+					       NUMBER("bytes", COUNT_MOST), NUMBER("bytes_done", COUNT_MOST), END};
 static const struct jsonio_field staged[] = {TEXT("version", NAME_MOST), TEXT("sha256", HEX_HASH), END};
 static const struct jsonio_field nonce[] = {TEXT("nonce", HEX_HASH), NUMBER("time", TIME_MOST), END};
 static const struct jsonio_field run[] = {TEXT("upgrade", ID_MOST), OBJECT("order"), OBJECT("entitlement"), END};
 static const struct jsonio_field step[] = {TEXT("state", WORD_MOST), TEXT("step", WORD_MOST),
-                                           TEXT_MAYBE("text", SENTENCE_MOST), END};
+					   TEXT_MAYBE("text", SENTENCE_MOST), END};
 static const struct jsonio_field outcome[] = {TEXT("outcome", WORD_MOST), TEXT_MAYBE("reason", SENTENCE_MOST),
-                                              OBJECT_MAYBE("receipt"), END};
-static const struct jsonio_field rollback[] = {TEXT("upgrade", ID_MOST), OBJECT("order"), TEXT_MAYBE("data", WORD_MOST), END};
+					      OBJECT_MAYBE("receipt"), END};
+static const struct jsonio_field rollback[] = {TEXT("upgrade", ID_MOST), OBJECT("order"), TEXT_MAYBE("data", WORD_MOST),
+					       END};
 static const struct jsonio_field upgrade[] = {TEXT("upgrade", ID_MOST), END};
 static const struct jsonio_field aborted[] = {FLAG("aborted"), END};
 static const struct jsonio_field stream[] = {TEXT("ticket", HEX_HASH), END};
 static const struct jsonio_field fetch[] = {TEXT("name", 512), NUMBER("offset", COUNT_MOST), END};
 static const struct jsonio_field fetched[] = {NUMBER("size", COUNT_MOST), END};
-static const struct jsonio_field updates[] = {TEXT("product", NAME_MOST), TEXT("version", NAME_MOST), TEXT("nonce", HEX_HASH),
-                                              TEXT_MAYBE("to", NAME_MOST), END};
+static const struct jsonio_field updates[] = {TEXT("product", NAME_MOST), TEXT("version", NAME_MOST),
+					      TEXT("nonce", HEX_HASH), TEXT_MAYBE("to", NAME_MOST), END};
 static const struct jsonio_field answer[] = {OBJECT("answer"), OBJECT("entitlement"), TEXT_MAYBE("version", NAME_MOST),
-                                             TEXT_MAYBE("text", SENTENCE_MOST), END};
-static const struct jsonio_field join[] = {TEXT("public_key", HEX_HASH), TEXT("proof", 256), TEXT("product", NAME_MOST), END};
+					     TEXT_MAYBE("text", SENTENCE_MOST), END};
+static const struct jsonio_field join[] = {TEXT("public_key", HEX_HASH), TEXT("proof", 256), TEXT("product", NAME_MOST),
+					   END};
 static const struct jsonio_field joined[] = {TEXT("appliance", NAME_MOST), END};
 static const struct jsonio_field receipt[] = {OBJECT("receipt"), END};
-static const struct jsonio_field refusal[] = {NUMBER("code", 255), TEXT("name", WORD_MOST), TEXT("text", SENTENCE_MOST), END};
+static const struct jsonio_field refusal[] = {NUMBER("code", 255), TEXT("name", WORD_MOST), TEXT("text", SENTENCE_MOST),
+					      END};
 
 struct message_row {
 	const char *name;
-	unsigned askers; /* who may send the request, or the event that stands alone */
-	const struct jsonio_field *request; /* NULL: there is none */
-	const struct jsonio_field *lone_event; /* an event from the asker's side that expects no reply */
+	unsigned askers;                          /* who may send the request, or the event that stands alone */
+	const struct jsonio_field *request;       /* NULL: there is none */
+	const struct jsonio_field *lone_event;    /* an event from the asker's side that expects no reply */
 	const struct jsonio_field *event, *reply; /* from the other side; NULL: there is none */
-	bool data; /* raw DATA frames from the other side */
+	bool data;                                /* raw DATA frames from the other side */
 };
 
-#define HOOK MESSAGE_FROM_HOOK
+#define HOOK   MESSAGE_FROM_HOOK
 #define CENTRE MESSAGE_FROM_ORCHESTRATOR
 
 static const struct message_row rows[MESSAGE_TYPES] = {
@@ -93,7 +126,8 @@ static const struct message_row rows[MESSAGE_TYPES] = {
 };
 
 /* The fields of a frame with these flags from this side; NULL when nobody may send that. *ret_data: raw bytes. */
-static const struct jsonio_field *find_fields(enum message_type type, enum message_side from, uint16_t flags, bool *ret_data)
+static const struct jsonio_field *find_fields(enum message_type type, enum message_side from, uint16_t flags,
+					      bool *ret_data)
 {
 	const struct message_row *row = &rows[type];
 	bool asker = (row->askers & (unsigned)from) != 0;
@@ -129,7 +163,8 @@ int message_parse(const struct frame *frame, enum message_side from, json_t **re
 	bool data = false;
 
 	if (frame->type == 0 || frame->type >= MESSAGE_TYPES)
-		return error_set(error, ERROR_DATA, "dialogue", "the peer sent a message of unknown type %u", frame->type);
+		return error_set(error, ERROR_DATA, "dialogue", "the peer sent a message of unknown type %u",
+				 frame->type);
 	const char *name = message_name(frame->type);
 	const struct jsonio_field *fields = find_fields(frame->type, from, frame->flags, &data);
 	if (data) {
@@ -137,7 +172,8 @@ int message_parse(const struct frame *frame, enum message_side from, json_t **re
 		return 0;
 	}
 	if (!fields)
-		return error_set(error, ERROR_DATA, "dialogue", "the peer may not send \"%s\" with flags %#x", name, frame->flags);
+		return error_set(error, ERROR_DATA, "dialogue", "the peer may not send \"%s\" with flags %#x", name,
+				 frame->flags);
 	int status = jsonio_parse(frame->body, frame->size, name, &body, error);
 	if (status == 0)
 		status = jsonio_check(body, fields, name, error);
@@ -147,7 +183,7 @@ int message_parse(const struct frame *frame, enum message_side from, json_t **re
 }
 
 int message_write(struct buffer *output, enum message_side from, enum message_type type, uint16_t flags, uint64_t id,
-                  const json_t *body, struct error *error)
+		  const json_t *body, struct error *error)
 {
 	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(FRAME_JSON_MOST);
 	bool data = false;
@@ -156,7 +192,7 @@ int message_write(struct buffer *output, enum message_side from, enum message_ty
 	if (!fields || !body || jsonio_check(body, fields, message_name(type), error) < 0) {
 		struct error why = *error;
 		return error_set(error, ERROR_BUG, "dialogue", "our own \"%s\" is not what the dialogue allows: %s",
-		                 message_name(type), fields && body ? why.text : "no such message");
+				 message_name(type), fields && body ? why.text : "no such message");
 	}
 	int status = jsonio_write(body, false, &text, error);
 	return status < 0 ? status : frame_write(output, (uint16_t)type, flags, id, text.data, text.size, error);
@@ -173,6 +209,6 @@ int message_to_error(const json_t *body, struct error *error)
 	const char *name = jsonio_string(body, "name"), *text = jsonio_string(body, "text");
 
 	/* What a peer calls a success is no success. */
-	return error_set(error, error_code_is_known(code) ? (enum error_code)code : ERROR_DATA, name ? name : "dialogue", "%s",
-	                 text ? text : "the peer refused without a reason");
+	return error_set(error, error_code_is_known(code) ? (enum error_code)code : ERROR_DATA,
+			 name ? name : "dialogue", "%s", text ? text : "the peer refused without a reason");
 }

@@ -11,8 +11,8 @@
 #include "base/clock.h"
 #include "base/file.h"
 
-#define STREAM_READ_SIZE (64 * 1024)
-#define STREAM_INPUT_MOST (FRAME_HEAD_SIZE + FRAME_JSON_MOST + STREAM_READ_SIZE)
+#define STREAM_READ_SIZE   (64 * 1024)
+#define STREAM_INPUT_MOST  (FRAME_HEAD_SIZE + FRAME_JSON_MOST + STREAM_READ_SIZE)
 #define STREAM_OUTPUT_MOST (4 * 1024 * 1024)
 
 struct stream {
@@ -87,20 +87,20 @@ static int queue_result(int status, struct error *error)
 }
 
 int stream_send(struct stream *stream, enum message_type type, uint16_t flags, uint64_t id, const json_t *body,
-                struct error *error)
+		struct error *error)
 {
 	return queue_result(message_write(&stream->output, stream->side, type, flags, id, body, error), error);
 }
 
 int stream_send_data(struct stream *stream, enum message_type type, uint64_t id, const void *bytes, size_t size,
-                     struct error *error)
+		     struct error *error)
 {
 	return queue_result(
 		frame_write(&stream->output, (uint16_t)type, FRAME_EVENT | FRAME_DATA, id, bytes, size, error), error);
 }
 
 int stream_send_error(struct stream *stream, enum message_type type, uint64_t id, const struct error *why,
-                      struct error *error)
+		      struct error *error)
 {
 	CLEANUP(jsonio_free) json_t *body = message_from_error(why);
 
@@ -212,7 +212,7 @@ int stream_wait(struct stream *stream, int64_t deadline, struct stream_message *
 }
 
 int stream_ask(struct stream *stream, enum message_type type, const json_t *body, int64_t deadline, stream_other *other,
-               void *context, json_t **ret_reply, struct error *error)
+	       void *context, json_t **ret_reply, struct error *error)
 {
 	uint64_t id = stream_next_id(stream);
 	int status = stream_send(stream, type, 0, id, body, error);
@@ -231,8 +231,9 @@ int stream_ask(struct stream *stream, enum message_type type, const json_t *body
 			return status;
 		}
 		status = other ? other(context, &message, error)
-		               : error_set(error, ERROR_DATA, "dialogue", "\"%s\" came where the answer to \"%s\" was awaited",
-		                           message_name(message.type), message_name(type));
+			       : error_set(error, ERROR_DATA, "dialogue",
+					   "\"%s\" came where the answer to \"%s\" was awaited",
+					   message_name(message.type), message_name(type));
 		stream_message_free(&message);
 	}
 	return status;
