@@ -48,7 +48,8 @@ int store_appliance_seen(struct store *store, const char *name, int64_t now, str
 
 /* Who may log in at the hub: [{key (hex), kind: appliance|join, name, expires}]. */
 int store_appliance_keys(struct store *store, int64_t now, json_t **ret_rows, struct error *error) MUST_CHECK;
-/* Every column by its name, with customer, support_until, tier, tunnel {since, scope, until, …} or null. */
+/* name, customer, contract, tier, support_until, … , last_seen, skew and tunnel_since, tunnel_scope, tunnel_until,
+ * tunnel_address, tunnel_transport, tunnel_last_seen (null while closed). */
 int store_appliance_list(struct store *store, json_t **ret_rows, struct error *error) MUST_CHECK;
 int store_appliance_show(struct store *store, const char *name, json_t **ret_object, struct error *error) MUST_CHECK;
 
