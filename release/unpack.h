@@ -8,6 +8,7 @@
 
 #include "release/manifest.h"
 
+/* Several threads may call unpack_next_blob, unpack_give_back, unpack_blob and unpack_progress at the same time. */
 struct unpack;
 
 enum unpack_share { UNPACK_AUTO, UNPACK_REFLINK, UNPACK_HARDLINK, UNPACK_COPY };
