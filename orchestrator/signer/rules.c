@@ -30,17 +30,11 @@ int rules_load(const char *path, struct rules *ret_rules, struct error *error)
 {
 	struct rules rules = {0};
 
-	if (access(path, F_OK) < 0 && errno == ENOENT) {
-		for (int kind = 0; kind < LEDGER_KINDS; kind++) {
-			int status = config_parse_seconds(limit_keys[kind].fallback, &rules.an_hour[kind], error);
-			if (status < 0)
-				return status;
-		}
-	} else {
-		int status = config_load(path, limit_keys, &rules, NULL, error);
-		if (status < 0)
-			return status;
-	}
+	int status = access(path, F_OK) < 0 && errno == ENOENT ? config_set_defaults(limit_keys, NULL, &rules, error)
+							       : config_load(path, limit_keys, &rules, NULL, error);
+
+	if (status < 0)
+		return status;
 	*ret_rules = rules;
 	return 0;
 }

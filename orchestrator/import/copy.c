@@ -1,0 +1,196 @@
+#include "orchestrator/import/copy.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+#define COPY_CHUNK (128 * 1024)
+#define COPY_NAME  (2 * HASH_SIZE + 32)
+
+int copy_prepare(int releases, struct error *error)
+{
+	static const char *const directories[] = {"metadata", "targets", "blobs", "trust"};
+	int status = 0;
+
+	for (size_t i = 0; status == 0 && i < ARRAY_SIZE(directories); i++)
+		status = file_make_directory_at(releases, directories[i], 0755, error);
+	return status;
+}
+
+static int blob_stands(int releases, const char *name, const struct manifest_blob *blob, bool *ret_stands,
+		       struct error *error)
+{
+	CLEANUP(file_close) int fd = -1;
+	uint8_t hash[HASH_SIZE];
+	uint64_t size = 0;
+	struct error missing;
+
+	*ret_stands = false;
+	if (file_open_beneath(releases, name, O_RDONLY, 0, &fd, &missing) < 0)
+		return 0;
+	int status = hash_file(HASH_BLAKE2B, fd, name, hash, &size, error);
+	if (status == 0)
+		*ret_stands = size == blob->stored && hash_equal(hash, blob->hash);
+	return status;
+}
+
+/* Copies exactly the blob's length; the hash decides whether it becomes visible under its name. */
+static int copy_hashed(int from, int to, const char *name, const struct manifest_blob *blob, struct error *error)
+{
+	uint8_t chunk[COPY_CHUNK], hash[HASH_SIZE];
+	struct hash_state state;
+	uint64_t left = blob->stored;
+
+	hash_begin(&state, HASH_BLAKE2B);
+	while (left) {
+		ssize_t got = read(from, chunk, left < sizeof chunk ? (size_t)left : sizeof chunk);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return error_set_errno(error, ERROR_DATA, "read", "%s cannot be read", name);
+		if (got == 0)
+			return error_set(error, ERROR_DATA, "length", "%s is shorter than its manifest says", name);
+		hash_update(&state, chunk, (size_t)got);
+		int status = file_write_fd(to, name, chunk, (size_t)got, error);
+		if (status < 0)
+			return status;
+		left -= (uint64_t)got;
+	}
+	hash_end(&state, hash);
+	if (!hash_equal(hash, blob->hash))
+		return error_set(error, ERROR_DATA, "hash", "%s does not have the hash in its name", name);
+	return 0;
+}
+
+int copy_blob(int source, int releases, const struct manifest_blob *blob, struct error *error)
+{
+	char hex[HASH_HEX_SIZE], name[COPY_NAME], partial[COPY_NAME];
+	CLEANUP(file_close) int from = -1;
+	CLEANUP(file_close) int to = -1;
+	bool stands = false;
+
+	hash_to_hex(blob->hash, HASH_SIZE, hex);
+	snprintf(name, sizeof name, "blobs/%s", hex);
+	snprintf(partial, sizeof partial, "blobs/.%s.partial", hex);
+	int status = blob_stands(releases, name, blob, &stands, error);
+	if (status < 0 || stands)
+		return status;
+	status = file_open_beneath(source, name, O_RDONLY, 0, &from, error);
+	if (status == 0)
+		status = file_open_beneath(releases, partial, O_WRONLY | O_CREAT | O_TRUNC, 0644, &to, error);
+	if (status == 0)
+		status = copy_hashed(from, to, name, blob, error);
+	if (status == 0 && fsync(to) < 0)
+		status = error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be made durable", name);
+	if (status == 0)
+		status = file_rename_at(releases, partial, releases, name, error);
+	if (status < 0)
+		unlinkat(releases, partial, 0);
+	return status;
+}
+
+/* Writes beneath `releases`, making the directories of the name. */
+static int place(int releases, const char *name, const struct buffer *bytes, struct error *error)
+{
+	CLEANUP(file_close) int parent = -1;
+	const char *last = NULL;
+	int status = file_open_parent_beneath(releases, name, true, &parent, &last, error);
+
+	return status < 0 ? status : file_replace_at(parent, last, bytes->data, bytes->size, 0644, error);
+}
+
+int copy_target(int releases, const char *path, const uint8_t sha256[static HASH_SIZE], const struct buffer *bytes,
+		struct error *error)
+{
+	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+	char hex[HASH_HEX_SIZE], name[1024];
+
+	if (!file_path_is_safe(path) || strlen(path) > sizeof name - sizeof hex - 16)
+		return error_set(error, ERROR_DATA, "path", "target \"%.200s\" has no name that stays inside", path);
+	hash_to_hex(sha256, HASH_SIZE, hex);
+	snprintf(name, sizeof name, "targets/%.*s%s.%s", (int)(base - path), path, hex, base);
+	return place(releases, name, bytes, error);
+}
+
+int copy_metadata(int source, int releases, const char *name, size_t most, struct error *error)
+{
+	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(most);
+	CLEANUP(buffer_free) struct buffer standing = BUFFER_INIT(most);
+	CLEANUP(file_close) int from = -1;
+	CLEANUP(file_close) int there = -1;
+	struct error missing;
+	int status = file_open_beneath(source, name, O_RDONLY, 0, &from, error);
+
+	if (status == 0)
+		status = file_read_fd(from, name, &bytes, error);
+	if (status < 0)
+		return status;
+	if (file_open_beneath(releases, name, O_RDONLY, 0, &there, &missing) == 0 &&
+	    file_read_fd(there, name, &standing, &missing) == 0 && standing.size == bytes.size &&
+	    memcmp(standing.data, bytes.data, bytes.size) == 0)
+		return 0;
+	if (standing.size && strcmp(name, "metadata/timestamp.json") != 0)
+		return error_set(error, ERROR_DATA, "mix", "%s differs from the one that was imported before", name);
+	return place(releases, name, &bytes, error);
+}
+
+#define COPY_TRUST      "trust"
+#define COPY_TRUST_NEXT "trust.next"
+
+/* Takes the descriptor. */
+static int copy_directory(int from, int to, struct error *error)
+{
+	DIR *entries = fdopendir(from);
+	int status = 0;
+
+	if (!entries) {
+		status = error_set_errno(error, ERROR_DATA, "read", "the trusted set cannot be listed");
+		close(from);
+		return status;
+	}
+	for (struct dirent *entry; status == 0 && (entry = readdir(entries));) {
+		CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(MANIFEST_BYTES_MOST);
+		if (entry->d_name[0] == '.')
+			continue;
+		status = file_read_at(from, entry->d_name, &bytes, error);
+		if (status == 0)
+			status = file_replace_at(to, entry->d_name, bytes.data, bytes.size, 0644, error);
+	}
+	closedir(entries);
+	return status;
+}
+
+int copy_trust_begin(int releases, int *ret_directory, struct error *error)
+{
+	CLEANUP(file_close) int next = -1;
+	int standing = -1;
+	int status = file_remove_tree_at(releases, COPY_TRUST_NEXT, error);
+
+	if (status == 0)
+		status = file_make_directory_at(releases, COPY_TRUST_NEXT, 0755, error);
+	if (status == 0)
+		status = file_open_beneath(releases, COPY_TRUST_NEXT, O_RDONLY | O_DIRECTORY, 0, &next, error);
+	if (status == 0)
+		status = file_open_beneath(releases, COPY_TRUST, O_RDONLY | O_DIRECTORY, 0, &standing, error);
+	if (status == 0)
+		status = copy_directory(standing, next, error);
+	if (status == 0) {
+		*ret_directory = next;
+		next = -1;
+	}
+	return status;
+}
+
+int copy_trust_commit(int releases, struct error *error)
+{
+	if (renameat2(releases, COPY_TRUST_NEXT, releases, COPY_TRUST, RENAME_EXCHANGE) < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "rename", "the trusted set cannot be put in place");
+	int status = file_sync_directory(releases, error);
+	return status < 0 ? status : file_remove_tree_at(releases, COPY_TRUST_NEXT, error);
+}
