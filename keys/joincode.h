@@ -7,7 +7,7 @@
 #include "base/hash.h"
 
 #define JOINCODE_SECRET    16
-#define JOINCODE_TEXT_MOST 400
+#define JOINCODE_TEXT_MOST 420
 #define JOINCODE_HOST_MOST 128
 
 struct joincode {

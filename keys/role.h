@@ -23,6 +23,16 @@ struct role_head {
 int role_head(const json_t *signed_part, enum role_kind kind, const char *what, struct role_head *ret_head,
 	      struct error *error) MUST_CHECK;
 
+/* The keys and threshold of a role: `keys` is the file's key list, `role` has "keyids" and "threshold". An id twice in
+ * "keyids" counts once, an id without a key is passed over, a threshold below 1 is an error. */
+int role_keys(const json_t *keys, const json_t *role, const char *what, struct key_set *ret_set,
+	      struct error *error) MUST_CHECK;
+
+/* The head and every line of `meta` (timestamp, snapshot) or `targets`; root by role_root_read, delegations by
+ * delegation_check. What passed can be read line by line later without surprises. */
+int role_check(const json_t *signed_part, enum role_kind kind, const char *what, struct role_head *ret_head,
+	       struct error *error) MUST_CHECK;
+
 struct role_root {
 	struct role_head head;
 	bool consistent_snapshot;
