@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "keys/document.h"
 #include "keys/entitlement.h"
 
 #define DAY 86400
@@ -19,9 +20,9 @@ static const struct jsonio_field entitlement_fields[] = {
 	{"product", JSONIO_STRING, true, TEXT_MOST(product)},
 	{"tier", JSONIO_STRING, true, TEXT_MOST(tier)},
 	{"support_until", JSONIO_STRING, true, TEXT_MOST(support_until)},
-	{"ends", JSONIO_INTEGER, true, INT64_MAX},
-	{"issued", JSONIO_INTEGER, true, INT64_MAX},
-	{"expires", JSONIO_INTEGER, true, INT64_MAX},
+	{"ends", JSONIO_STRING, true, CLOCK_UTC_SIZE - 1},
+	{"issued", JSONIO_STRING, true, CLOCK_UTC_SIZE - 1},
+	{"expires", JSONIO_STRING, true, CLOCK_UTC_SIZE - 1},
 	{"security_only", JSONIO_BOOLEAN, true},
 	{"lapsed", JSONIO_STRING, true, 16},
 	{NULL},
@@ -29,12 +30,12 @@ static const struct jsonio_field entitlement_fields[] = {
 
 json_t *entitlement_document(const struct entitlement *entitlement)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:b, s:s}", "_type", "entitlement",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:s}", "_type", "entitlement",
 			 "appliance", entitlement->appliance, "customer", entitlement->customer, "contract",
 			 entitlement->contract, "product", entitlement->product, "tier", entitlement->tier,
-			 "support_until", entitlement->support_until, "ends", (json_int_t)entitlement->ends, "issued",
-			 (json_int_t)entitlement->issued, "expires", (json_int_t)entitlement->expires, "security_only",
-			 (int)entitlement->security_only, "lapsed",
+			 "support_until", entitlement->support_until, "ends", document_time(entitlement->ends),
+			 "issued", document_time(entitlement->issued), "expires", document_time(entitlement->expires),
+			 "security_only", (int)entitlement->security_only, "lapsed",
 			 entitlement->published_policy ? "published" : "blocked");
 }
 
@@ -68,15 +69,19 @@ static int read_document(const json_t *document, struct entitlement *ret_entitle
 	if (!entitlement.published_policy && strcmp(lapsed, "blocked") != 0)
 		return error_set(error, ERROR_DATA, "format", "entitlement: lapsed is blocked or published, not %s",
 				 lapsed);
+	r = document_read_time(document, "ends", "entitlement", &entitlement.ends, error);
+	if (!r)
+		r = document_read_time(document, "issued", "entitlement", &entitlement.issued, error);
+	if (!r)
+		r = document_read_time(document, "expires", "entitlement", &entitlement.expires, error);
+	if (r)
+		return r;
 	strcpy(entitlement.appliance, jsonio_string(document, "appliance"));
 	strcpy(entitlement.customer, jsonio_string(document, "customer"));
 	strcpy(entitlement.contract, jsonio_string(document, "contract"));
 	strcpy(entitlement.product, jsonio_string(document, "product"));
 	strcpy(entitlement.tier, jsonio_string(document, "tier"));
 	strcpy(entitlement.support_until, jsonio_string(document, "support_until"));
-	entitlement.ends = jsonio_integer(document, "ends");
-	entitlement.issued = jsonio_integer(document, "issued");
-	entitlement.expires = jsonio_integer(document, "expires");
 	entitlement.security_only = jsonio_boolean(document, "security_only");
 	*ret_entitlement = entitlement;
 	return 0;

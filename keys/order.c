@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "keys/document.h"
 #include "keys/order.h"
 
 /* An order that was made this long after now shows a clock that cannot be trusted with a window. */
@@ -15,11 +16,11 @@ static const struct jsonio_field order_fields[] = {
 	{"product", JSONIO_STRING, true, TEXT_MOST(product)},
 	{"version", JSONIO_STRING, true, TEXT_MOST(version)},
 	{"manifest", JSONIO_STRING, true, 2 * HASH_SIZE},
-	{"start", JSONIO_INTEGER, true, INT64_MAX},
-	{"end", JSONIO_INTEGER, true, INT64_MAX},
-	{"last_start", JSONIO_INTEGER, true, INT64_MAX},
-	{"issued", JSONIO_INTEGER, true, INT64_MAX},
-	{"expires", JSONIO_INTEGER, true, INT64_MAX},
+	{"start", JSONIO_STRING, true, CLOCK_UTC_SIZE - 1},
+	{"end", JSONIO_STRING, true, CLOCK_UTC_SIZE - 1},
+	{"last_start", JSONIO_STRING, true, CLOCK_UTC_SIZE - 1},
+	{"issued", JSONIO_STRING, true, CLOCK_UTC_SIZE - 1},
+	{"expires", JSONIO_STRING, true, CLOCK_UTC_SIZE - 1},
 	{"fence", JSONIO_INTEGER, true, INT64_MAX},
 	{"overrun", JSONIO_STRING, true, 16},
 	{"nonce", JSONIO_STRING, true, 2 * ORDER_NONCE_SIZE},
@@ -37,12 +38,12 @@ json_t *order_document(const struct order *order)
 	hash_to_hex(order->manifest, HASH_SIZE, manifest);
 	hash_to_hex(order->nonce, ORDER_NONCE_SIZE, nonce);
 	hash_to_hex(order->audit_head, HASH_SIZE, audit_head);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s}", "_type",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:s, s:s, s:s}", "_type",
 			 "order", "action", actions[order->action], "upgrade", order->upgrade, "appliance",
 			 order->appliance, "product", order->product, "version", order->version, "manifest", manifest,
-			 "start", (json_int_t)order->start, "end", (json_int_t)order->end, "last_start",
-			 (json_int_t)order->last_start, "issued", (json_int_t)order->issued, "expires",
-			 (json_int_t)order->expires, "fence", (json_int_t)order->fence, "overrun",
+			 "start", document_time(order->start), "end", document_time(order->end), "last_start",
+			 document_time(order->last_start), "issued", document_time(order->issued), "expires",
+			 document_time(order->expires), "fence", (json_int_t)order->fence, "overrun",
 			 overruns[order->finish_overrun], "nonce", nonce, "audit_head", audit_head);
 }
 
@@ -56,6 +57,25 @@ static int choose(const char *text, const char *const choices[static 2], const c
 		}
 	return error_set(error, ERROR_DATA, "format", "order: %s is %s or %s, not %s", name, choices[0], choices[1],
 			 text);
+}
+
+static int read_times(const json_t *document, struct order *order, struct error *error)
+{
+	const struct {
+		const char *name;
+		int64_t *time;
+	} times[] = {
+		{"start", &order->start},   {"end", &order->end},         {"last_start", &order->last_start},
+		{"issued", &order->issued}, {"expires", &order->expires},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
+		int r = document_read_time(document, times[i].name, "order", times[i].time, error);
+
+		if (r)
+			return r;
+	}
+	return 0;
 }
 
 /* Strings were bounded by the table to the size of their arrays. */
@@ -79,6 +99,8 @@ static int read_document(const json_t *document, struct order *ret_order, struct
 		r = hash_from_hex(jsonio_string(document, "nonce"), order.nonce, ORDER_NONCE_SIZE, error);
 	if (!r)
 		r = hash_from_hex(jsonio_string(document, "audit_head"), order.audit_head, HASH_SIZE, error);
+	if (!r)
+		r = read_times(document, &order, error);
 	if (r)
 		return r;
 	order.action = (enum order_action)action;
@@ -87,11 +109,6 @@ static int read_document(const json_t *document, struct order *ret_order, struct
 	strcpy(order.appliance, jsonio_string(document, "appliance"));
 	strcpy(order.product, jsonio_string(document, "product"));
 	strcpy(order.version, jsonio_string(document, "version"));
-	order.start = jsonio_integer(document, "start");
-	order.end = jsonio_integer(document, "end");
-	order.last_start = jsonio_integer(document, "last_start");
-	order.issued = jsonio_integer(document, "issued");
-	order.expires = jsonio_integer(document, "expires");
 	order.fence = jsonio_integer(document, "fence");
 	*ret_order = order;
 	return 0;
