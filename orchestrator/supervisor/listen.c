@@ -1,0 +1,86 @@
+#include "orchestrator/supervisor/listen.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "orchestrator/settings.h"
+
+#define LISTEN_BACKLOG 512
+
+static int listen_at(const struct addrinfo *address, int *ret_fd)
+{
+	CLEANUP(file_close)
+	int fd = socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->ai_protocol);
+	const int on = 1;
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0)
+		return -1;
+	if (address->ai_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0)
+		return -1;
+	if (bind(fd, address->ai_addr, address->ai_addrlen) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
+		return -1;
+	*ret_fd = fd;
+	fd = -1;
+	return 0;
+}
+
+int listen_tcp(const char *text, int ret_fds[static LISTEN_MOST], size_t *ret_count, struct error *error)
+{
+	const struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM};
+	struct addrinfo *found = NULL;
+	char host[256], service[8];
+	uint16_t port = 0;
+	size_t count = 0;
+	int status = settings_split_address(text, host, sizeof host, &port, error);
+
+	if (status < 0)
+		return status;
+	snprintf(service, sizeof service, "%u", port);
+	int result = getaddrinfo(host, service, &hints, &found);
+	if (result != 0)
+		return error_set(error, ERROR_CONFIG, "address", "[hub] listen = %s: %s", text, gai_strerror(result));
+	for (const struct addrinfo *one = found; status == 0 && one && count < LISTEN_MOST; one = one->ai_next) {
+		if (listen_at(one, &ret_fds[count]) == 0)
+			count++;
+		else
+			status = error_set_errno(error, ERROR_CONFIG, "address", "the hub cannot listen at %s", text);
+	}
+	freeaddrinfo(found);
+	if (status < 0)
+		while (count > 0)
+			file_close(&ret_fds[--count]);
+	else
+		*ret_count = count;
+	return status;
+}
+
+int listen_unix(const char *path, int *ret_fd, struct error *error)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	CLEANUP(file_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (strlen(path) >= sizeof address.sun_path)
+		return error_set(error, ERROR_CONFIG, "path", "[api] socket = %s is longer than %zu bytes", path,
+				 sizeof address.sun_path - 1);
+	strcpy(address.sun_path, path);
+	if (fd < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "socket", "a socket cannot be made");
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+		return error_set(error, ERROR_CONFIG, "running", "another nightshiftd answers at %s", path);
+	if (errno == ECONNREFUSED)
+		unlink(path);
+	if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || chmod(path, 0666) < 0 ||
+	    listen(fd, LISTEN_BACKLOG) < 0)
+		return error_set_errno(error, ERROR_CONFIG, "path", "the API cannot listen at %s", path);
+	*ret_fd = fd;
+	fd = -1;
+	return 0;
+}

@@ -1,0 +1,11 @@
+/* The supervisor: starts each role of nightshiftd with only the descriptors of its row, starts it again when it dies,
+ * and introduces the new one to its peers. It holds no key, no store and no connection. */
+#ifndef SUPERVISOR_SUPERVISOR_H
+#define SUPERVISOR_SUPERVISOR_H
+
+#include "orchestrator/settings.h"
+
+/* Runs until SIGTERM or SIGINT. Roles are started as `nightshiftd role NAME`. */
+int supervisor_run(const struct settings *settings, struct error *error) MUST_CHECK;
+
+#endif
