@@ -76,20 +76,23 @@ int store_freeze_list(struct store *store, json_t **ret_rows, struct error *erro
 			  "");
 }
 
-int store_freeze_of_customer(struct store *store, const char *customer, struct buffer *ret_ini, struct error *error)
+int store_freeze_of_appliance(struct store *store, const char *customer, const char *tags, struct buffer *ret_ini,
+			      struct error *error)
 {
 	CLEANUP(store_query_free) struct store_query *query = NULL;
 	CLEANUP(buffer_free) struct buffer ini = BUFFER_INIT(ret_ini->limit);
 	bool row = false;
-	int result =
-		store_query(store, &query, error,
-			    "SELECT ini FROM freeze WHERE scope = 'vendor' OR scope = 'customer:' || ? ORDER BY name",
-			    "s", customer);
+	int result = store_query(store, &query, error,
+				 "SELECT ini FROM freeze WHERE scope = 'vendor' OR scope = 'customer:' || ?1"
+				 " OR (scope LIKE 'tag:%'"
+				 "     AND instr(',' || ?2 || ',', ',' || substr(scope, 5) || ',') > 0)"
+				 " ORDER BY name",
+				 "ss", customer, tags);
 
 	while (result == 0 && (result = store_query_next(query, &row, error)) == 0 && row) {
 		result = buffer_append_string(&ini, store_query_text(query, 0), error);
 		if (result == 0)
 			result = buffer_append_string(&ini, "\n", error);
 	}
-	return result < 0 ? result : buffer_append(ret_ini, ini.data ? ini.data : (const uint8_t *)"", ini.size, error);
+	return result < 0 || ini.size == 0 ? result : buffer_append(ret_ini, ini.data, ini.size, error);
 }

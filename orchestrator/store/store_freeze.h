@@ -12,8 +12,8 @@ int store_freeze_add(struct store *store, const char *ini, const char *file, con
 int store_freeze_remove(struct store *store, const char *name, const char *actor, struct error *error) MUST_CHECK;
 /* [{name, scope, ini, added, added_by}] */
 int store_freeze_list(struct store *store, json_t **ret_rows, struct error *error) MUST_CHECK;
-/* Appends the INI of the freezes that a customer has: the vendor's and its own. */
-int store_freeze_of_customer(struct store *store, const char *customer, struct buffer *ret_ini,
-			     struct error *error) MUST_CHECK;
+/* Appends the INI of the freezes that apply: the vendor's, the customer's, those of the comma-separated tags. */
+int store_freeze_of_appliance(struct store *store, const char *customer, const char *tags, struct buffer *ret_ini,
+			      struct error *error) MUST_CHECK;
 
 #endif
