@@ -1,0 +1,333 @@
+#include "appliance-hook/check/staging.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "appliance-hook/check/lane.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/packet.h"
+
+enum { TICK_MS = 500, PROGRESS_MS = 500 };
+
+/* A staging under way. */
+struct transfer {
+	struct verify *verify;
+	const struct staging_wish *wish;
+	struct unpack *unpack;
+	struct lane lanes[STAGING_STREAMS_MOST + 1];
+	size_t lane_count;
+	bool on_own_stream;  /* the session's stream is one of the lanes */
+	int64_t asked;       /* clock_ticks_ms when bulk streams were last asked for */
+	int64_t told;        /* and when progress was */
+	struct buffer spare; /* a whole blob, while its lane fetches the next */
+};
+
+static void end_transfer(struct transfer *transfer)
+{
+	for (size_t i = 0; i < transfer->lane_count; i++)
+		lane_close(&transfer->lanes[i]);
+	buffer_free(&transfer->spare);
+	unpack_free(&transfer->unpack);
+}
+
+static int tell(struct transfer *transfer, bool now, struct error *error)
+{
+	int64_t ticks = clock_ticks_ms();
+	if (!transfer->wish->progress || (!now && ticks - transfer->told < PROGRESS_MS))
+		return 0;
+	struct unpack_progress progress = unpack_progress(transfer->unpack);
+	transfer->told = ticks;
+	return transfer->wish->progress(transfer->wish->context, &progress, error);
+}
+
+static int ask_for_streams(struct transfer *transfer, struct error *error)
+{
+	transfer->asked = clock_ticks_ms();
+	if (transfer->wish->streams <= 0)
+		return 0;
+	int64_t count = transfer->wish->streams > STAGING_STREAMS_MOST ? STAGING_STREAMS_MOST : transfer->wish->streams;
+	return packet_send_take(transfer->verify->session->broker,
+				json_pack("{s:s, s:I}", "bulk", transfer->wish->ticket, "count", (json_int_t)count), -1,
+				error);
+}
+
+/* Gives the lane its next blob, if there is one. A lane that cannot even ask is broken: closed by the caller. */
+static int feed(struct transfer *transfer, struct lane *lane, struct error *error)
+{
+	size_t index = 0;
+	if (lane->busy || !unpack_next_blob(transfer->unpack, &index))
+		return 0;
+	return lane_ask(lane, &transfer->verify->manifest->blobs[index], index, error);
+}
+
+/* A bulk stream broke: its blob goes back, the others go on. */
+static void drop_lane(struct transfer *transfer, size_t index)
+{
+	struct lane *lane = &transfer->lanes[index];
+	if (lane->busy)
+		unpack_give_back(transfer->unpack, lane->blob);
+	lane_close(lane);
+	*lane = transfer->lanes[--transfer->lane_count];
+	transfer->lanes[transfer->lane_count] = (struct lane){0};
+}
+
+static int add_bulk(struct transfer *transfer, int fd, struct error *error)
+{
+	struct stream *stream = NULL;
+	if (transfer->lane_count >= STAGING_STREAMS_MOST) {
+		close(fd);
+		return 0;
+	}
+	if (stream_new_take(fd, MESSAGE_FROM_HOOK, &stream, error) < 0)
+		return -(int)error->code;
+	lane_open(&transfer->lanes[transfer->lane_count++], stream, true);
+	return 0;
+}
+
+/* One packet of the broker: {"bulk": TICKET} and a descriptor. Streams of another ticket are late and closed. */
+static int take_bulk(struct transfer *transfer, struct error *error)
+{
+	CLEANUP(file_close) int fd = -1;
+	CLEANUP(jsonio_free) json_t *packet = NULL;
+	if (packet_receive(transfer->verify->session->broker, &packet, &fd, error) < 0)
+		return -(int)error->code;
+	const char *ticket = json_string_value(json_object_get(packet, "bulk"));
+	if (!ticket || fd < 0 || transfer->wish->streams <= 0 || strcmp(ticket, transfer->wish->ticket) != 0)
+		return 0;
+	int taken = fd;
+	fd = -1;
+	return add_bulk(transfer, taken, error);
+}
+
+/* A whole blob: its lane asks for the next one first, so that bytes flow while this one is unpacked. */
+static int unpack_whole(struct transfer *transfer, struct lane *lane, struct error *error)
+{
+	size_t index = lane->blob;
+	struct buffer whole = lane->bytes;
+	lane->bytes = transfer->spare;
+	transfer->spare = whole;
+	buffer_clear(&lane->bytes);
+	struct error asking = {0};
+	/* If it cannot, the next read of that stream says so. */
+	if (feed(transfer, lane, &asking) < 0)
+		log_failure("asking for a blob", &asking);
+	if (unpack_blob(transfer->unpack, index, transfer->spare.data, transfer->spare.size, error) < 0)
+		return -(int)error->code;
+	return tell(transfer, false, error);
+}
+
+/* Everything that came on one lane. *ret_broken: the stream is of no more use; `error` is for what ends the staging. */
+static int drain(struct transfer *transfer, struct lane *lane, bool *ret_broken, struct error *error)
+{
+	for (bool got = true; got;) {
+		CLEANUP(stream_message_free) struct stream_message message = {0};
+		struct error reading = {0};
+		bool whole = false, pending = false;
+		if (stream_flush(lane->stream, &pending, &reading) < 0 ||
+		    stream_receive(lane->stream, &message, &got, &reading) < 0) {
+			if (!lane->owned) {
+				*error = reading;
+				return -(int)error->code;
+			}
+			*ret_broken = true;
+			return 0;
+		}
+		if (!got)
+			return 0;
+		if (lane_owns(lane, &message)) {
+			if (lane_take(lane, &message, &whole, error) < 0 ||
+			    (whole && unpack_whole(transfer, lane, error) < 0))
+				return -(int)error->code;
+		} else if (!lane->owned) {
+			if (transfer->wish->other(transfer->wish->context, &message, error) < 0)
+				return -(int)error->code;
+		} else {
+			return error_set(error, ERROR_DATA, "dialogue", "a bulk stream carries something else");
+		}
+	}
+	return 0;
+}
+
+/* The session's own stream when it carries no blobs: requests of the orchestrator, an abort among them. */
+static int drain_own(struct transfer *transfer, struct error *error)
+{
+	struct stream *stream = transfer->verify->session->stream;
+	for (bool got = true, pending = false; got;) {
+		CLEANUP(stream_message_free) struct stream_message message = {0};
+		if (stream_flush(stream, &pending, error) < 0 || stream_receive(stream, &message, &got, error) < 0)
+			return -(int)error->code;
+		if (got && transfer->wish->other(transfer->wish->context, &message, error) < 0)
+			return -(int)error->code;
+	}
+	return 0;
+}
+
+static int serve_lanes(struct transfer *transfer, struct error *error)
+{
+	int64_t ticks = clock_ticks_ms();
+	for (size_t i = transfer->lane_count; i-- > 0;) {
+		struct lane *lane = &transfer->lanes[i];
+		struct error asking = {0};
+		bool broken = false;
+		if (drain(transfer, lane, &broken, error) < 0)
+			return -(int)error->code;
+		if (!broken && feed(transfer, lane, &asking) < 0)
+			broken = true;
+		if (lane->busy && ticks - lane->heard > SOURCE_PATIENCE_MS)
+			broken = true;
+		if (broken && !lane->owned)
+			return error_set(error, ERROR_UNREACHABLE, "timeout", "the blobs stopped coming");
+		if (broken)
+			drop_lane(transfer, i);
+	}
+	return 0;
+}
+
+/* No lane for too long, or none wanted: the session's own stream becomes one. */
+static int fall_back(struct transfer *transfer, struct error *error)
+{
+	if (transfer->lane_count > 0)
+		return 0;
+	if (transfer->wish->streams > 0 && clock_ticks_ms() - transfer->asked < STAGING_BULK_WAIT_MS)
+		return 0;
+	transfer->on_own_stream = true;
+	struct lane *lane = &transfer->lanes[transfer->lane_count++];
+	lane_open(lane, transfer->verify->session->stream, false);
+	return feed(transfer, lane, error);
+}
+
+static int wait_for_bytes(struct transfer *transfer, struct error *error)
+{
+	struct pollfd fds[STAGING_STREAMS_MOST + 3] = {
+		{stream_fd(transfer->verify->session->stream), POLLIN, 0},
+		{transfer->verify->session->broker, POLLIN, 0},
+	};
+	nfds_t count = 2;
+	for (size_t i = 0; i < transfer->lane_count; i++) {
+		short events = stream_queued(transfer->lanes[i].stream) > 0 ? POLLIN | POLLOUT : POLLIN;
+		fds[count++] = (struct pollfd){stream_fd(transfer->lanes[i].stream), events, 0};
+	}
+	if (poll(fds, count, TICK_MS) < 0 && errno != EINTR)
+		return error_set_errno(error, ERROR_BUG, "poll", "waiting for blobs");
+	if (fds[1].revents && take_bulk(transfer, error) < 0)
+		return -(int)error->code;
+	return 0;
+}
+
+static bool all_there(const struct transfer *transfer)
+{
+	struct unpack_progress progress = unpack_progress(transfer->unpack);
+	return progress.blobs_done >= progress.blobs;
+}
+
+static int fetch_blobs(struct transfer *transfer, struct error *error)
+{
+	if (tell(transfer, true, error) < 0)
+		return -(int)error->code;
+	if (all_there(transfer))
+		return 0;
+	if (ask_for_streams(transfer, error) < 0)
+		return -(int)error->code;
+	while (!all_there(transfer)) {
+		size_t lanes = transfer->lane_count;
+		if (fall_back(transfer, error) < 0 || serve_lanes(transfer, error) < 0 ||
+		    (!transfer->on_own_stream && drain_own(transfer, error) < 0))
+			return -(int)error->code;
+		if (!all_there(transfer) && wait_for_bytes(transfer, error) < 0)
+			return -(int)error->code;
+		/* The last one broke: ask again, once per loss. */
+		if (lanes > 0 && transfer->lane_count == 0 && ask_for_streams(transfer, error) < 0)
+			return -(int)error->code;
+	}
+	return tell(transfer, true, error);
+}
+
+/* What act gives for the staging: its directory, how to share, and the tree that runs now with its manifest. */
+struct ground {
+	int staging, base;
+	enum unpack_share share;
+	struct manifest *base_manifest;
+};
+
+static void end_ground(struct ground *ground)
+{
+	file_close(&ground->staging);
+	file_close(&ground->base);
+	manifest_free(&ground->base_manifest);
+}
+
+static enum unpack_share share_by_name(const char *name)
+{
+	static const struct {
+		const char *name;
+		enum unpack_share share;
+	} shares[] = {{"reflink", UNPACK_REFLINK}, {"hardlink", UNPACK_HARDLINK}, {"copy", UNPACK_COPY}};
+	for (size_t i = 0; name && i < ARRAY_SIZE(shares); i++)
+		if (strcmp(name, shares[i].name) == 0)
+			return shares[i].share;
+	return UNPACK_AUTO;
+}
+
+/* The manifest of the running tree, as act keeps it. Without one there is no base: everything is fetched. */
+static void read_base(const struct verify *verify, struct ground *ground)
+{
+	char path[MANIFEST_NAME_MOST + 32];
+	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(MANIFEST_BYTES_MOST);
+	struct error why = {0};
+	snprintf(path, sizeof(path), "manifests/%s.json", verify->running);
+	if (ground->base >= 0 && file_path_is_safe(path) &&
+	    file_read_at(verify->session->places->product, path, &bytes, &why) == 0 &&
+	    manifest_parse(bytes.data, bytes.size, &ground->base_manifest, &why) == 0)
+		return;
+	if (why.code)
+		log_failure("the running release's manifest", &why);
+	file_close(&ground->base);
+}
+
+static int prepare(struct verify *verify, struct ground *ground, struct error *error)
+{
+	struct actor *actor = &verify->session->actor;
+	CLEANUP(jsonio_free) json_t *first = NULL;
+	CLEANUP(jsonio_free) json_t *second = NULL;
+	json_t *arguments =
+		json_pack("{s:s, s:s}", "product", verify->release.product, "version", verify->release.version);
+	if (actor_ask(actor, "stage-dir", arguments, NULL, &ground->staging, &first, error) < 0 ||
+	    actor_next(actor, NULL, &ground->base, &second, error) < 0)
+		return -(int)error->code;
+	if (ground->staging < 0)
+		return error_set(error, ERROR_BUG, "act", "act gave no staging directory");
+	ground->share = share_by_name(json_string_value(json_object_get(first, "share")));
+	read_base(verify, ground);
+	return 0;
+}
+
+static int seal(struct verify *verify, int staging, struct error *error)
+{
+	char hex[HASH_HEX_SIZE];
+	CLEANUP(jsonio_free) json_t *answer = NULL;
+	hash_to_hex(verify->release.sha256, HASH_SIZE, hex);
+	if (file_replace_at(staging, "manifest.json", verify->manifest_bytes.data, verify->manifest_bytes.size, 0644,
+			    error) < 0)
+		return -(int)error->code;
+	json_t *arguments = json_pack("{s:s, s:s}", "version", verify->release.version, "sha256", hex);
+	return actor_ask(&verify->session->actor, "seal", arguments, NULL, NULL, &answer, error);
+}
+
+int staging_run(struct verify *verify, const struct staging_wish *wish, struct error *error)
+{
+	CLEANUP(end_ground) struct ground ground = {.staging = -1, .base = -1};
+	CLEANUP(end_transfer)
+	struct transfer transfer = {.verify = verify, .wish = wish, .spare = BUFFER_INIT(LANE_STORED_MOST)};
+	if (verify->passed != VERIFY_ALL)
+		return error_set(error, ERROR_BUG, "order", "staging before the checks");
+	if (verify_preflight(verify, NULL, error) < 0 || prepare(verify, &ground, error) < 0 ||
+	    unpack_begin(ground.staging, verify->manifest, ground.base, ground.base_manifest, ground.share,
+			 &transfer.unpack, error) < 0 ||
+	    fetch_blobs(&transfer, error) < 0 || unpack_finish(transfer.unpack, error) < 0)
+		return -(int)error->code;
+	return seal(verify, ground.staging, error);
+}
