@@ -132,6 +132,12 @@ static const struct allowed allowed[] = {
 	{SANDBOX_FORK, SCMP_SYS(wait4)},
 	{SANDBOX_FORK, SCMP_SYS(waitid)},
 	{SANDBOX_FORK, SCMP_SYS(kill)},
+	/* A child narrows itself further: these can only take away. */
+	{SANDBOX_FORK, SCMP_SYS(prctl)},
+	{SANDBOX_FORK, SCMP_SYS(seccomp)},
+	{SANDBOX_FORK, SCMP_SYS(landlock_create_ruleset)},
+	{SANDBOX_FORK, SCMP_SYS(landlock_add_rule)},
+	{SANDBOX_FORK, SCMP_SYS(landlock_restrict_self)},
 	{SANDBOX_CONNECT, SCMP_SYS(socket)},
 	{SANDBOX_CONNECT, SCMP_SYS(connect)},
 	{SANDBOX_CONNECT, SCMP_SYS(bind)},
@@ -139,6 +145,8 @@ static const struct allowed allowed[] = {
 	{SANDBOX_CONNECT, SCMP_SYS(recvmmsg)},
 	{SANDBOX_ACCEPT, SCMP_SYS(accept)},
 	{SANDBOX_ACCEPT, SCMP_SYS(accept4)},
+	{SANDBOX_CONNECT, SCMP_SYS(accept)},
+	{SANDBOX_CONNECT, SCMP_SYS(accept4)},
 };
 
 /* CLONE_THREAD and friends: a thread is let in always, a process only with SANDBOX_FORK, a namespace never. */
