@@ -53,7 +53,7 @@ struct reader {
 	void *context;
 	struct error *error;
 	int status;
-	unsigned line;
+	unsigned line, header_line;
 	char section[INIFILE_HEADER_MOST + 1];
 	bool section_has_keys;
 	struct seen sections, keys;
@@ -137,7 +137,7 @@ static int deliver(struct reader *reader, const char *key, const char *value, un
 static int end_section(struct reader *reader)
 {
 	if (reader->section[0] && !reader->section_has_keys)
-		return deliver(reader, NULL, NULL, reader->line);
+		return deliver(reader, NULL, NULL, reader->header_line);
 	return 0;
 }
 
@@ -170,6 +170,7 @@ static int read_section_header(struct reader *reader, const char *line)
 		return status;
 	snprintf(reader->section, sizeof reader->section, "%.*s", (int)length, line + 1);
 	reader->section_has_keys = false;
+	reader->header_line = reader->line;
 	seen_clear(&reader->keys);
 	int added = seen_add(&reader->sections, reader->section);
 	if (added <= 0)

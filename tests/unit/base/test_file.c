@@ -1,0 +1,128 @@
+#include "tests/unit/fixture.h"
+
+#include <sys/stat.h>
+
+#include "base/file.h"
+
+static void replaces_whole_or_not_at_all(void **state)
+{
+	int directory = *(int *)*state;
+	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(100);
+	struct error error;
+	struct stat status;
+
+	assert_ok(file_replace_at(directory, "a", "one", 3, 0640, &error), error);
+	assert_ok(file_replace_at(directory, "a", "two!", 4, 0600, &error), error);
+	assert_ok(file_read_at(directory, "a", &text, &error), error);
+	assert_string_equal((char *)text.data, "two!");
+	assert_int_equal(fstatat(directory, "a", &status, 0), 0);
+	assert_int_equal(status.st_mode & 07777, 0600);
+	assert_refused(file_create_at(directory, "a", "x", 1, 0600, &error), error, ERROR_CANNOT_CREATE, "exists");
+	assert_refused(file_replace_at(directory, "none/a", "x", 1, 0600, &error), error, ERROR_CANNOT_CREATE,
+		       "directory");
+}
+
+static void reads_within_a_bound(void **state)
+{
+	int directory = *(int *)*state;
+	CLEANUP(buffer_free) struct buffer four = BUFFER_INIT(4);
+	CLEANUP(buffer_free) struct buffer three = BUFFER_INIT(3);
+	struct error error;
+
+	assert_ok(file_replace_at(directory, "b", "four", 4, 0600, &error), error);
+	assert_ok(file_read_at(directory, "b", &four, &error), error);
+	assert_refused(file_read_at(directory, "b", &three, &error), error, ERROR_DATA, "length");
+	assert_refused(file_read_at(directory, "not-there", &three, &error), error, ERROR_DATA, "missing");
+	assert_refused(file_read_at(directory, ".", &three, &error), error, ERROR_DATA, "read");
+}
+
+static void follows_no_link_out(void **state)
+{
+	int directory = *(int *)*state, fd = -1;
+	struct error error;
+
+	assert_ok(file_make_directory_at(directory, "in", 0755, &error), error);
+	assert_int_equal(symlinkat("/etc", directory, "in/out"), 0);
+	assert_refused(file_open_beneath(directory, "in/out/passwd", O_RDONLY, 0, &fd, &error), error, ERROR_DATA,
+		       "path");
+	assert_refused(file_open_beneath(directory, "../x", O_RDONLY, 0, &fd, &error), error, ERROR_DATA, "path");
+	assert_refused(file_open_beneath(directory, "/etc/passwd", O_RDONLY, 0, &fd, &error), error, ERROR_DATA,
+		       "path");
+	assert_int_equal(fd, -1);
+}
+
+static void makes_parents_beneath(void **state)
+{
+	int directory = *(int *)*state;
+	CLEANUP(file_close) int parent = -1;
+	const char *name = NULL;
+	struct error error;
+
+	assert_ok(file_open_parent_beneath(directory, "p/q/r/file", true, &parent, &name, &error), error);
+	assert_string_equal(name, "file");
+	assert_int_equal(faccessat(directory, "p/q/r", F_OK, 0), 0);
+	assert_refused(file_open_parent_beneath(directory, "p/../../x", true, &parent, &name, &error), error,
+		       ERROR_DATA, "path");
+}
+
+static void removes_trees_without_following(void **state)
+{
+	int directory = *(int *)*state;
+	struct error error;
+
+	assert_ok(file_make_directories("tree/a/b", 0755, &error), error);
+	assert_ok(file_replace_at(directory, "kept", "k", 1, 0600, &error), error);
+	assert_int_equal(symlinkat("../kept", directory, "tree/link"), 0);
+	assert_int_equal(fchmodat(directory, "tree/a", 0500, 0), 0);
+	assert_ok(file_remove_tree_at(directory, "tree", &error), error);
+	assert_int_not_equal(faccessat(directory, "tree", F_OK, 0), 0);
+	assert_int_equal(faccessat(directory, "kept", F_OK, 0), 0);
+	assert_ok(file_remove_tree_at(directory, "tree", &error), error);
+}
+
+static void locks_once(void **state)
+{
+	int directory = *(int *)*state;
+	CLEANUP(file_close) int first = -1;
+	CLEANUP(file_close) int second = -1;
+	struct error error;
+
+	assert_ok(file_lock_at(directory, "lock", 0, &first, &error), error);
+	assert_refused(file_lock_at(directory, "lock", 30, &second, &error), error, ERROR_NOT_NOW, "busy");
+	file_close(&first);
+	assert_ok(file_lock_at(directory, "lock", 0, &second, &error), error);
+}
+
+static void knows_safe_paths(void **state)
+{
+	static const char *const good[] = {"a", "a/b", "a.b", "..a", "a/...", "Ä/ö"};
+	static const char *const bad[] = {"", "/a", "a/", "a//b", ".", "..", "a/..", "a/./b", "a\nb", "a\x7f"};
+	char component[300];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		assert_true(file_path_is_safe(good[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_false(file_path_is_safe(bad[i]));
+	memset(component, 'x', sizeof component);
+	component[255] = 0;
+	assert_true(file_path_is_safe(component));
+	component[255] = 'x';
+	component[256] = 0;
+	assert_false(file_path_is_safe(component));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(replaces_whole_or_not_at_all),
+		cmocka_unit_test(reads_within_a_bound),
+		cmocka_unit_test(follows_no_link_out),
+		cmocka_unit_test(makes_parents_beneath),
+		cmocka_unit_test(removes_trees_without_following),
+		cmocka_unit_test(locks_once),
+		cmocka_unit_test(knows_safe_paths),
+	};
+
+	return cmocka_run_group_tests(tests, fixture_directory, fixture_remove);
+}

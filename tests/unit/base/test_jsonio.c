@@ -1,0 +1,115 @@
+#include "tests/unit/fixture.h"
+
+#include "base/jsonio.h"
+
+static int parse(const char *text, json_t **ret_value, struct error *error)
+{
+	return jsonio_parse(text, strlen(text), "the text", ret_value, error);
+}
+
+static void refuses_what_others_read_differently(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"{\"a\":1,\"a\":2}",
+		"{\"a\":1.0}",
+		"[1e3]",
+		"{\"a\":\"\\u0000\"}",
+		"{} x",
+		"\xef\xbb\xbf{}",
+		"{\"a\":\"\\ud800\"}",
+		"[9223372036854775808]",
+		"{\"a\":'x'}",
+		"\"\xff\"",
+		"nul",
+	};
+	struct error error;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		CLEANUP(jsonio_free) json_t *value = NULL;
+		assert_refused(parse(bad[i], &value, &error), error, ERROR_DATA, "format");
+		assert_null(value);
+	}
+}
+
+static void bounds_the_depth(void **state)
+{
+	char text[2 * JSONIO_DEPTH + 8] = "";
+	struct error error;
+
+	(void)state;
+	for (int depth = JSONIO_DEPTH; depth <= JSONIO_DEPTH + 1; depth++) {
+		CLEANUP(jsonio_free) json_t *value = NULL;
+		memset(text, '[', (size_t)depth);
+		memset(text + depth, ']', (size_t)depth);
+		text[2 * depth] = 0;
+		if (depth <= JSONIO_DEPTH)
+			assert_ok(parse(text, &value, &error), error);
+		else
+			assert_refused(parse(text, &value, &error), error, ERROR_DATA, "format");
+	}
+}
+
+static const struct jsonio_field fields[] = {
+	{"name", JSONIO_STRING, true, 4, false},    {"count", JSONIO_INTEGER, false, 10, false},
+	{"shift", JSONIO_INTEGER, false, 10, true}, {"list", JSONIO_ARRAY, false, 2, false},
+	{NULL, JSONIO_STRING, false, 0, false},
+};
+
+static void checks_by_table(void **state)
+{
+	static const struct {
+		const char *text, *name;
+	} bad[] = {
+		{"{}", "format"},
+		{"{\"name\":7}", "format"},
+		{"{\"name\":\"12345\"}", "length"},
+		{"{\"name\":\"a\",\"count\":11}", "length"},
+		{"{\"name\":\"a\",\"count\":-1}", "length"},
+		{"{\"name\":\"a\",\"list\":[1,2,3]}", "length"},
+		{"{\"name\":\"a\",\"other\":1}", "format"},
+		{"[]", "format"},
+	};
+	struct error error;
+	CLEANUP(jsonio_free) json_t *good = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		CLEANUP(jsonio_free) json_t *value = NULL;
+		assert_ok(parse(bad[i].text, &value, &error), error);
+		assert_refused(jsonio_check(value, fields, "it", &error), error, ERROR_DATA, bad[i].name);
+	}
+	assert_ok(parse("{\"name\":\"abcd\",\"count\":10,\"shift\":-3,\"list\":[]}", &good, &error), error);
+	assert_ok(jsonio_check(good, fields, "it", &error), error);
+	assert_int_equal(jsonio_integer(good, "shift"), -3);
+	assert_null(jsonio_string(good, "absent"));
+	json_object_set_new(good, "other", json_true());
+	assert_ok(jsonio_check_open(good, fields, "it", &error), error);
+}
+
+static void writes_canonical_json(void **state)
+{
+	CLEANUP(jsonio_free) json_t *value = NULL;
+	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(0);
+	struct error error;
+
+	(void)state;
+	assert_ok(parse("{\"b\":[1,-2,true,null],\"a\":\"q\\\"\\\\\\n/\\u00e9\",\"\":{},\"B\":0}", &value, &error),
+		  error);
+	assert_ok(jsonio_write_canonical(value, &text, &error), error);
+	assert_string_equal((char *)text.data,
+			    "{\"\":{},\"B\":0,\"a\":\"q\\\"\\\\\n/\xc3\xa9\",\"b\":[1,-2,true,null]}");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(refuses_what_others_read_differently),
+		cmocka_unit_test(bounds_the_depth),
+		cmocka_unit_test(checks_by_table),
+		cmocka_unit_test(writes_canonical_json),
+	};
+
+	return cmocka_run_group_tests(tests, fixture_directory, fixture_remove);
+}
