@@ -1,5 +1,5 @@
 /* P-V.bundle: a pax tar of manifest.json and blobs/HASH, and of the metadata chain in an offline one (metadata/…,
- * entitlement.json, offline.json). `bsdtar tf` lists it. libarchive's one door is bundle.c with archive.c for
+ * entitlement.json, offline.json). `bsdtar tf` lists it. libarchive's one door is bundle.c with input.c for
  * the inputs of pack. */
 #ifndef RELEASE_BUNDLE_H
 #define RELEASE_BUNDLE_H

@@ -1,0 +1,327 @@
+#include "release/bundle.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "base/file.h"
+
+#define READ_BLOCK    (256 * 1024)
+#define MANIFEST_NAME "manifest.json"
+#define MEMBERS_MOST  (MANIFEST_BLOBS_MOST + 4096)
+#define NAME_MOST     512
+
+struct member {
+	char *name;
+	int64_t position; /* of its header in the file */
+	int64_t size;
+};
+
+struct bundle {
+	int fd;
+	char *path;
+	struct member *members; /* sorted by name once all were read */
+	size_t count, capacity;
+	struct buffer manifest;
+};
+
+static void free_reader(struct archive **reader)
+{
+	archive_read_free(*reader);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct member *)a)->name, ((const struct member *)b)->name);
+}
+
+static const struct member *find_member(const struct bundle *bundle, const char *name)
+{
+	struct member wanted = {.name = (char *)(uintptr_t)name};
+	return bsearch(&wanted, bundle->members, bundle->count, sizeof(wanted), by_name);
+}
+
+void bundle_free(struct bundle **bundle)
+{
+	struct bundle *old = TAKE(*bundle);
+	if (old == NULL)
+		return;
+	for (size_t i = 0; i < old->count; i++)
+		free(old->members[i].name);
+	free(old->members);
+	free(old->path);
+	buffer_free(&old->manifest);
+	file_close(&old->fd);
+	free(old);
+}
+
+/* A reader of plain tar from `position` on: any header is a place to begin. */
+static int open_reader(const struct bundle *bundle, int64_t position, struct archive **ret_reader, struct error *error)
+{
+	CLEANUP(free_reader) struct archive *reader = archive_read_new();
+
+	if (reader == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to read %s", bundle->path);
+	if (lseek(bundle->fd, (off_t)position, SEEK_SET) < 0)
+		return error_set_errno(error, ERROR_DATA, "read", "%s cannot be read", bundle->path);
+	if (archive_read_support_format_tar(reader) != ARCHIVE_OK ||
+	    archive_read_open_fd(reader, bundle->fd, READ_BLOCK) != ARCHIVE_OK)
+		return error_set(error, ERROR_DATA, "format", "%s is no bundle: %s", bundle->path,
+				 archive_error_string(reader));
+	*ret_reader = TAKE(reader);
+	return 0;
+}
+
+static int add_member(struct bundle *bundle, struct archive *reader, struct archive_entry *entry, struct error *error)
+{
+	const char *name = archive_entry_pathname(entry);
+
+	if (name == NULL || strlen(name) > NAME_MOST || !file_path_is_safe(name) ||
+	    archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry) != NULL ||
+	    archive_entry_sparse_count(entry) > 0 || archive_entry_size(entry) < 0)
+		return error_set(error, ERROR_DATA, "format", "%s has a member that no bundle has", bundle->path);
+	if (bundle->count == 0 && strcmp(name, MANIFEST_NAME) != 0)
+		return error_set(error, ERROR_DATA, "format", "%s is no bundle: it does not begin with " MANIFEST_NAME,
+				 bundle->path);
+	if (bundle->count == MEMBERS_MOST)
+		return error_set(error, ERROR_DATA, "length", "%s has too many members", bundle->path);
+	if (bundle->count == bundle->capacity) {
+		size_t capacity = bundle->capacity == 0 ? 64 : 2 * bundle->capacity;
+		struct member *members = reallocarray(bundle->members, capacity, sizeof(*members));
+		if (members == NULL)
+			return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the members of %s",
+					 bundle->path);
+		bundle->members = members;
+		bundle->capacity = capacity;
+	}
+	struct member *member = &bundle->members[bundle->count];
+	*member = (struct member){strdup(name), archive_read_header_position(reader), archive_entry_size(entry)};
+	if (member->name == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the members of %s", bundle->path);
+	bundle->count++;
+	return 0;
+}
+
+static int list_members(struct bundle *bundle, struct error *error)
+{
+	CLEANUP(free_reader) struct archive *reader = NULL;
+	struct archive_entry *entry = NULL;
+
+	int result = open_reader(bundle, 0, &reader, error);
+	while (result == 0) {
+		int code = archive_read_next_header(reader, &entry);
+		if (code == ARCHIVE_EOF)
+			break;
+		if (code != ARCHIVE_OK)
+			return error_set(error, ERROR_DATA, "format", "%s is no whole bundle: %s", bundle->path,
+					 archive_error_string(reader));
+		result = add_member(bundle, reader, entry, error);
+	}
+	if (result < 0)
+		return result;
+	if (bundle->count == 0)
+		return error_set(error, ERROR_DATA, "format", "%s is no bundle: it is empty", bundle->path);
+	qsort(bundle->members, bundle->count, sizeof(*bundle->members), by_name);
+	for (size_t i = 1; i < bundle->count; i++)
+		if (strcmp(bundle->members[i - 1].name, bundle->members[i].name) == 0)
+			return error_set(error, ERROR_DATA, "format", "%s has %s twice", bundle->path,
+					 bundle->members[i].name);
+	return 0;
+}
+
+int bundle_open(const char *path, struct bundle **ret_bundle, struct error *error)
+{
+	CLEANUP(bundle_free) struct bundle *bundle = calloc(1, sizeof(*bundle));
+	struct stat status;
+
+	if (bundle == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to read %s", path);
+	bundle->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	bundle->path = strdup(path);
+	bundle->manifest = BUFFER_INIT(MANIFEST_BYTES_MOST);
+	if (bundle->path == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to read %s", path);
+	if (bundle->fd < 0)
+		return error_set_errno(error, ERROR_DATA, errno == ENOENT ? "missing" : "read", "%s cannot be opened",
+				       path);
+	if (fstat(bundle->fd, &status) < 0 || !S_ISREG(status.st_mode))
+		return error_set(error, ERROR_DATA, "format", "%s is no file", path);
+	int result = list_members(bundle, error);
+	if (result == 0)
+		result = bundle_read(bundle, MANIFEST_NAME, MANIFEST_BYTES_MOST, &bundle->manifest, error);
+	if (result < 0)
+		return result;
+	*ret_bundle = TAKE(bundle);
+	return 0;
+}
+
+const struct buffer *bundle_manifest(const struct bundle *bundle)
+{
+	return &bundle->manifest;
+}
+
+bool bundle_has(const struct bundle *bundle, const char *name)
+{
+	return find_member(bundle, name) != NULL;
+}
+
+int bundle_read(struct bundle *bundle, const char *name, size_t most, struct buffer *ret_bytes, struct error *error)
+{
+	CLEANUP(free_reader) struct archive *reader = NULL;
+	struct archive_entry *entry = NULL;
+	const struct member *member = find_member(bundle, name);
+	uint8_t *room = NULL;
+
+	if (member == NULL)
+		return error_set(error, ERROR_DATA, "missing", "%s has no %s", bundle->path, name);
+	if ((uint64_t)member->size > most)
+		return error_set(error, ERROR_DATA, "length", "%s: %s has %lld bytes, more than %zu", bundle->path,
+				 name, (long long)member->size, most);
+	int result = open_reader(bundle, member->position, &reader, error);
+	if (result < 0)
+		return result;
+	const char *found =
+		archive_read_next_header(reader, &entry) == ARCHIVE_OK ? archive_entry_pathname(entry) : NULL;
+	if (found == NULL || strcmp(found, name) != 0 || archive_entry_size(entry) != member->size)
+		return error_set(error, ERROR_DATA, "format", "%s changed while it was read", bundle->path);
+	size_t size = (size_t)member->size, done = 0;
+	result = buffer_reserve(ret_bytes, size, &room, error);
+	while (result == 0 && done < size) {
+		la_ssize_t got = archive_read_data(reader, room + done, size - done);
+		if (got <= 0)
+			return error_set(error, ERROR_DATA, "length", "%s ends in the middle of %s", bundle->path,
+					 name);
+		done += (size_t)got;
+	}
+	if (result == 0)
+		buffer_commit(ret_bytes, size);
+	return result;
+}
+
+struct bundle_writer {
+	struct archive *archive;
+	int fd;
+	char *path, *temporary; /* NULL once it has its name */
+	time_t time;
+};
+
+void bundle_writer_free(struct bundle_writer **writer)
+{
+	struct bundle_writer *old = TAKE(*writer);
+	if (old == NULL)
+		return;
+	archive_write_free(old->archive);
+	file_close(&old->fd);
+	if (old->temporary != NULL)
+		unlink(old->temporary);
+	free(old->temporary);
+	free(old->path);
+	free(old);
+}
+
+/* https://reproducible-builds.org/specs/source-date-epoch/ */
+static time_t source_date(void)
+{
+	const char *text = getenv("SOURCE_DATE_EPOCH");
+	char *end = NULL;
+	if (text == NULL || text[0] < '0' || text[0] > '9')
+		return 0;
+	errno = 0;
+	long long value = strtoll(text, &end, 10);
+	return errno == 0 && *end == '\0' && value <= INT64_C(253402300799) ? (time_t)value : 0;
+}
+
+int bundle_create(const char *path, struct bundle_writer **ret_writer, struct error *error)
+{
+	CLEANUP(bundle_writer_free) struct bundle_writer *writer = calloc(1, sizeof(*writer));
+
+	if (writer == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to write %s", path);
+	writer->fd = -1;
+	writer->time = source_date();
+	writer->path = strdup(path);
+	writer->archive = archive_write_new();
+	char *temporary = NULL;
+	if (writer->path == NULL || writer->archive == NULL || asprintf(&temporary, "%s.XXXXXX", path) < 0)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to write %s", path);
+	writer->fd = mkostemp(temporary, O_CLOEXEC);
+	if (writer->fd < 0) {
+		free(temporary);
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be made", path);
+	}
+	writer->temporary = temporary;
+	if (archive_write_set_format_pax_restricted(writer->archive) != ARCHIVE_OK ||
+	    archive_write_open_fd(writer->archive, writer->fd) != ARCHIVE_OK)
+		return error_set(error, ERROR_BUG, "archive", "%s: %s", path, archive_error_string(writer->archive));
+	*ret_writer = TAKE(writer);
+	return 0;
+}
+
+static int write_failed(const struct bundle_writer *writer, struct error *error)
+{
+	errno = archive_errno(writer->archive);
+	return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be written", writer->path);
+}
+
+static void free_entry(struct archive_entry **entry)
+{
+	archive_entry_free(*entry);
+}
+
+int bundle_add(struct bundle_writer *writer, const char *name, const void *bytes, size_t size, struct error *error)
+{
+	CLEANUP(free_entry) struct archive_entry *entry = archive_entry_new();
+	const uint8_t *rest = bytes;
+
+	if (entry == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to write %s", writer->path);
+	if (strlen(name) > NAME_MOST || !file_path_is_safe(name))
+		return error_set(error, ERROR_BUG, "path", "%s is no name in a bundle", name);
+	archive_entry_set_pathname(entry, name);
+	archive_entry_set_filetype(entry, AE_IFREG);
+	archive_entry_set_perm(entry, 0644);
+	archive_entry_set_uid(entry, 0);
+	archive_entry_set_gid(entry, 0);
+	archive_entry_set_uname(entry, "root");
+	archive_entry_set_gname(entry, "root");
+	archive_entry_set_mtime(entry, writer->time, 0);
+	archive_entry_set_size(entry, (la_int64_t)size);
+	if (archive_write_header(writer->archive, entry) != ARCHIVE_OK)
+		return write_failed(writer, error);
+	while (size > 0) {
+		la_ssize_t put = archive_write_data(writer->archive, rest, size);
+		if (put <= 0)
+			return write_failed(writer, error);
+		rest += put;
+		size -= (size_t)put;
+	}
+	return 0;
+}
+
+int bundle_close(struct bundle_writer *writer, struct error *error)
+{
+	if (archive_write_close(writer->archive) != ARCHIVE_OK)
+		return write_failed(writer, error);
+	/* mkostemp makes 0600; a bundle is for everybody to read. */
+	if (fchmod(writer->fd, 0644) < 0 || fault_point("bundle.sync") < 0 || fsync(writer->fd) < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be made durable", writer->path);
+	CLEANUP(free_pointer) char *parent = strdup(writer->path);
+	CLEANUP(file_close) int directory = -1;
+	if (parent == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to write %s", writer->path);
+	int result = file_open_directory(dirname(parent), &directory, error);
+	if (result < 0)
+		return result;
+	if (fault_point("bundle.rename") < 0 || rename(writer->temporary, writer->path) < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be put in place", writer->path);
+	free(TAKE(writer->temporary));
+	return file_sync_directory(directory, error);
+}
