@@ -80,6 +80,12 @@ static const struct command_option *find_option(const struct command_option *opt
 	return NULL;
 }
 
+/* "--until", "-o"; not "-" and not a negative number, which are arguments. */
+static bool looks_like_option(const char *word)
+{
+	return word[0] == '-' && word[1] && strchr("0123456789", word[1]) == NULL;
+}
+
 static int give(struct command_line *line, const struct command_option *option, const char *value, struct error *error)
 {
 	if (line->given_count == COMMAND_VALUES_MOST)
@@ -113,7 +119,7 @@ static int take_option(const struct command_program *program, struct command_lin
 	if (*at + 1 >= argc)
 		return error_set(error, ERROR_USAGE, "usage", "%s needs a value: %s", option->name, option->argument);
 	int status = give(line, option, argv[++*at], error);
-	while (status == 0 && option->many && *at + 1 < argc && strncmp(argv[*at + 1], "--", 2) != 0)
+	while (status == 0 && option->many && *at + 1 < argc && !looks_like_option(argv[*at + 1]))
 		status = give(line, option, argv[++*at], error);
 	return status;
 }
@@ -127,7 +133,7 @@ static int read_line(const struct command_program *program, struct command_line 
 	for (int i = 0; status == 0 && i < argc; i++) {
 		if (!only_arguments && strcmp(argv[i], "--") == 0)
 			only_arguments = true;
-		else if (!only_arguments && strncmp(argv[i], "--", 2) == 0)
+		else if (!only_arguments && looks_like_option(argv[i]))
 			status = take_option(program, line, argc, argv, &i, error);
 		else if (line->argument_count == COMMAND_VALUES_MOST)
 			status = error_set(error, ERROR_USAGE, "usage", "too many arguments were given");

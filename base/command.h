@@ -6,7 +6,7 @@
 #include "base/error.h"
 
 struct command_option {
-	const char *name;     /* "--until" */
+	const char *name;     /* "--until", or "-o" */
 	const char *argument; /* "DATE"; NULL for a flag */
 	bool required;
 	bool repeated;
