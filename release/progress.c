@@ -68,6 +68,15 @@ static void take_lines(struct progress *progress, const struct manifest *manifes
 	}
 }
 
+/* After a torn last line the next one must not be read as its end. */
+static int cut_torn_line(const struct progress *progress, const struct buffer *standing, struct error *error)
+{
+	const uint8_t *end = memrchr(standing->data, '\n', standing->size);
+	if (ftruncate(progress->fd, (off_t)(end - standing->data + 1)) < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "progress cannot be cut");
+	return 0;
+}
+
 int progress_open(int staging, const struct manifest *manifest, struct progress *ret_progress, struct error *error)
 {
 	CLEANUP(progress_close) struct progress progress = {.fd = -1};
@@ -91,21 +100,16 @@ int progress_open(int staging, const struct manifest *manifest, struct progress 
 		result = file_remove_tree_at(staging, PROGRESS_NAME, error);
 		if (result < 0)
 			return result;
-	} else {
-		take_lines(&progress, manifest, (char *)standing.data + head);
 	}
 	result = file_open_beneath(staging, PROGRESS_NAME, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0600,
 				   &progress.fd, error);
-	if (result == 0 && progress.fresh)
-		result = file_write_fd(progress.fd, PROGRESS_NAME, line, head, error);
-	/* After a torn last line the next one must not be read as its end. */
-	else if (result == 0 && standing.data[standing.size - 1] != '\n')
-		result = ftruncate(progress.fd, (off_t)((const uint8_t *)memrchr(standing.data, '\n', standing.size) -
-							standing.data + 1)) < 0
-				 ? error_set_errno(error, ERROR_CANNOT_CREATE, "write", "progress cannot be cut")
-				 : 0;
+	if (result == 0)
+		result = progress.fresh ? file_write_fd(progress.fd, PROGRESS_NAME, line, head, error)
+					: cut_torn_line(&progress, &standing, error);
 	if (result < 0)
 		return result;
+	if (!progress.fresh)
+		take_lines(&progress, manifest, (char *)standing.data + head);
 	*ret_progress = progress;
 	progress = (struct progress){.fd = -1};
 	return 0;

@@ -1,0 +1,362 @@
+#include "fixture.h"
+
+#include "release/tree.h"
+#include "release/unpack.h"
+
+/* A product with a file of three blobs, small files, a copy, an empty file, a link. */
+static void make_product(const char *tree, const char *text)
+{
+	char path[512];
+	snprintf(path, sizeof(path), "%s/bin/server", tree);
+	put_noise(path, 9 * 1024 * 1024 + 17, 1);
+	chmod(path, 0755);
+	snprintf(path, sizeof(path), "%s/lib/a.txt", tree);
+	put_text(path, text);
+	snprintf(path, sizeof(path), "%s/lib/deep/copy.txt", tree);
+	put_text(path, text);
+	snprintf(path, sizeof(path), "%s/lib/b.txt", tree);
+	put_text(path, "unchanged");
+	snprintf(path, sizeof(path), "%s/empty", tree);
+	put_text(path, "");
+	snprintf(path, sizeof(path), "%s/current", tree);
+	assert_int_equal(symlink("lib/deep", path), 0);
+}
+
+static int stored_blob(struct bundle *bundle, const struct manifest *manifest, size_t index, struct buffer *ret_bytes)
+{
+	struct error error;
+	char name[80] = "blobs/";
+	hash_to_hex(manifest->blobs[index].hash, HASH_SIZE, name + 6);
+	assert_done(bundle_read(bundle, name, MANIFEST_BLOB_STORED_MOST, ret_bytes, &error));
+	return 0;
+}
+
+static int give_blob(struct unpack *unpack, struct bundle *bundle, const struct manifest *manifest, size_t index,
+		     struct error *error)
+{
+	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(0);
+	stored_blob(bundle, manifest, index, &bytes);
+	return unpack_blob(unpack, index, bytes.data, bytes.size, error);
+}
+
+static size_t give_all(struct unpack *unpack, struct bundle *bundle, const struct manifest *manifest)
+{
+	struct error error;
+	size_t index = 0, count = 0;
+	for (; unpack_next_blob(unpack, &index); count++)
+		assert_done(give_blob(unpack, bundle, manifest, index, &error));
+	return count;
+}
+
+static int staging_directory(const char *name)
+{
+	assert_int_equal(mkdir(name, 0755), 0);
+	return open_dir(name);
+}
+
+static void verify(const char *tree, const struct manifest *manifest)
+{
+	struct error error;
+	CLEANUP(file_close) int fd = open_dir(tree);
+	assert_done(tree_verify(fd, manifest, MANIFEST_TREE, TREE_CONTENT, &error));
+}
+
+static void whole_release(void **state)
+{
+	(void)state;
+	struct error error;
+	CLEANUP(unpack_free) struct unpack *unpack = NULL;
+	CLEANUP(bundle_free) struct bundle *bundle = NULL;
+	CLEANUP(manifest_free) struct manifest *manifest = NULL;
+
+	make_product("whole", "one");
+	manifest_free(&(struct manifest *){pack_tree("whole", "1", "whole.bundle")});
+	assert_done(bundle_open("whole.bundle", &bundle, &error));
+	assert_done(manifest_parse(bundle_manifest(bundle)->data, bundle_manifest(bundle)->size, &manifest, &error));
+	CLEANUP(file_close) int staging = staging_directory("whole.staging");
+	assert_done(unpack_begin(staging, manifest, -1, NULL, UNPACK_AUTO, &unpack, &error));
+	assert_refused(unpack_finish(unpack, &error), "incomplete");
+	struct unpack_progress before = unpack_progress(unpack);
+	assert_int_equal(before.blobs, manifest->blob_count);
+	assert_int_equal(before.blobs_done, 0);
+	assert_int_equal(give_all(unpack, bundle, manifest), manifest->blob_count);
+	assert_done(unpack_finish(unpack, &error));
+	struct unpack_progress after = unpack_progress(unpack);
+	assert_int_equal(after.blobs_done, after.blobs);
+	assert_int_equal(after.bytes_done, after.bytes);
+	verify("whole.staging/tree", manifest);
+	assert_true(same_files("whole/bin/server", "whole.staging/tree/bin/server"));
+	assert_true(same_files("whole/lib/a.txt", "whole.staging/tree/lib/deep/copy.txt"));
+	struct stat status;
+	assert_int_equal(stat("whole.staging/tree/bin/server", &status), 0);
+	assert_int_equal(status.st_mode & 07777, 0755);
+}
+
+static void damaged_blobs(void **state)
+{
+	(void)state;
+	struct error error;
+	CLEANUP(unpack_free) struct unpack *unpack = NULL;
+	CLEANUP(bundle_free) struct bundle *bundle = NULL;
+	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(0);
+
+	make_product("damaged", "one");
+	CLEANUP(manifest_free) struct manifest *manifest = pack_tree("damaged", "1", "damaged.bundle");
+	assert_done(bundle_open("damaged.bundle", &bundle, &error));
+	CLEANUP(file_close) int staging = staging_directory("damaged.staging");
+	assert_done(unpack_begin(staging, manifest, -1, NULL, UNPACK_AUTO, &unpack, &error));
+	size_t last = manifest->blob_count - 1;
+	stored_blob(bundle, manifest, last, &bytes);
+	for (size_t i = 0; i < bytes.size; i += 997) {
+		bytes.data[i] ^= 1;
+		assert_refused(unpack_blob(unpack, last, bytes.data, bytes.size, &error), "hash");
+		bytes.data[i] ^= 1;
+	}
+	assert_refused(unpack_blob(unpack, last, bytes.data, bytes.size - 1, &error), "length");
+	assert_refused(unpack_blob(unpack, last, bytes.data, 0, &error), "length");
+	assert_refused(unpack_blob(unpack, manifest->blob_count, bytes.data, bytes.size, &error), "blob");
+	assert_int_equal(unpack_progress(unpack).blobs_done, 0);
+	/* Another blob's bytes under this index. */
+	bytes.size = 0;
+	stored_blob(bundle, manifest, 0, &bytes);
+	assert_int_not_equal(unpack_blob(unpack, last, bytes.data, bytes.size, &error), 0);
+}
+
+/* The manifest was signed over a frame whose plain side is longer, shorter, or another content. */
+static void lying_manifest(void **state)
+{
+	(void)state;
+	struct error error;
+
+	make_product("lying", "one");
+	CLEANUP(manifest_free) struct manifest *manifest = pack_tree("lying", "1", "lying.bundle");
+	CLEANUP(bundle_free) struct bundle *bundle = NULL;
+	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(0);
+	assert_done(bundle_open("lying.bundle", &bundle, &error));
+	stored_blob(bundle, manifest, 0, &bytes);
+	/* Blob 0's frame in the place of blob 1, with its true hash: its plain size or its contents do not fit. */
+	struct manifest_blob saved = manifest->blobs[1];
+	memcpy(manifest->blobs[1].hash, manifest->blobs[0].hash, HASH_SIZE);
+	manifest->blobs[1].stored = manifest->blobs[0].stored;
+	manifest->blobs[1].plain -= 1;
+	CLEANUP(file_close) int staging = staging_directory("lying.staging");
+	CLEANUP(unpack_free) struct unpack *unpack = NULL;
+	assert_done(unpack_begin(staging, manifest, -1, NULL, UNPACK_AUTO, &unpack, &error));
+	assert_refused(unpack_blob(unpack, 1, bytes.data, bytes.size, &error), "length");
+	manifest->blobs[1] = saved;
+	unpack_free(&unpack);
+
+	/* A file that comes in one piece but is not the content that was promised. */
+	CLEANUP(file_close) int second = staging_directory("lying.second");
+	size_t small = 0;
+	while (!hash_equal(manifest->contents[small].hash, manifest_find(manifest, MANIFEST_TREE, "lib/b.txt")->hash))
+		small++;
+	manifest->contents[small].hash[0] ^= 1;
+	assert_done(unpack_begin(second, manifest, -1, NULL, UNPACK_AUTO, &unpack, &error));
+	int refused = 0;
+	for (size_t i = 0; i < manifest->blob_count; i++)
+		if (give_blob(unpack, bundle, manifest, i, &error) < 0) {
+			assert_string_equal(error.name, "hash");
+			refused++;
+		}
+	assert_int_equal(refused, 1);
+	assert_refused(unpack_finish(unpack, &error), "incomplete");
+	assert_int_not_equal(access("lying.second/tree/lib/b.txt", F_OK), 0);
+	manifest->contents[small].hash[0] ^= 1;
+}
+
+static void resumed(void **state)
+{
+	(void)state;
+	struct error error;
+	CLEANUP(bundle_free) struct bundle *bundle = NULL;
+	CLEANUP(unpack_free) struct unpack *unpack = NULL;
+
+	make_product("resumed", "one");
+	CLEANUP(manifest_free) struct manifest *manifest = pack_tree("resumed", "1", "resumed.bundle");
+	assert_true(manifest->blob_count >= 3);
+	assert_done(bundle_open("resumed.bundle", &bundle, &error));
+	CLEANUP(file_close) int staging = staging_directory("resumed.staging");
+	assert_done(unpack_begin(staging, manifest, -1, NULL, UNPACK_AUTO, &unpack, &error));
+	assert_done(give_blob(unpack, bundle, manifest, 0, &error));
+	assert_done(give_blob(unpack, bundle, manifest, 2, &error));
+	unpack_free(&unpack);
+
+	/* A stretch in the middle of a file counts again; so does a torn last line in the record. */
+	int fd = open("resumed.staging/progress", O_WRONLY | O_APPEND | O_CLOEXEC);
+	assert_int_equal(write(fd, "blob 1 00", 9), 9);
+	close(fd);
+	assert_done(unpack_begin(staging, manifest, -1, NULL, UNPACK_AUTO, &unpack, &error));
+	assert_int_equal(unpack_progress(unpack).blobs_done, 2);
+	assert_int_equal(unpack_progress(unpack).blobs, manifest->blob_count);
+	assert_int_equal(give_all(unpack, bundle, manifest), manifest->blob_count - 2);
+	unpack_free(&unpack);
+
+	/* Everything was there; now one whole file and one stretch are damaged: only their blobs are fetched again. */
+	fd = open("resumed.staging/tree/bin/server", O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "x", 1, 5 * 1024 * 1024), 1);
+	close(fd);
+	assert_done(unpack_begin(staging, manifest, -1, NULL, UNPACK_AUTO, &unpack, &error));
+	size_t again = give_all(unpack, bundle, manifest);
+	assert_in_range(again, 1, 1);
+	assert_done(unpack_finish(unpack, &error));
+	verify("resumed.staging/tree", manifest);
+	unpack_free(&unpack);
+
+	/* Cut off, and a stranger beside it. */
+	assert_int_equal(truncate("resumed.staging/tree/lib/a.txt", 1), 0);
+	put_text("resumed.staging/tree/lib/stranger", "x");
+	assert_done(unpack_begin(staging, manifest, -1, NULL, UNPACK_AUTO, &unpack, &error));
+	assert_int_equal(give_all(unpack, bundle, manifest), 1);
+	assert_done(unpack_finish(unpack, &error));
+	verify("resumed.staging/tree", manifest);
+}
+
+static void another_release_staged(void **state)
+{
+	(void)state;
+	struct error error;
+	CLEANUP(unpack_free) struct unpack *unpack = NULL;
+	CLEANUP(bundle_free) struct bundle *bundle = NULL;
+
+	make_product("first", "one");
+	make_product("second", "two");
+	CLEANUP(manifest_free) struct manifest *first = pack_tree("first", "1", "first.bundle");
+	CLEANUP(manifest_free) struct manifest *second = pack_tree("second", "2", "second.bundle");
+	CLEANUP(file_close) int staging = staging_directory("another.staging");
+	assert_done(bundle_open("first.bundle", &bundle, &error));
+	assert_done(unpack_begin(staging, first, -1, NULL, UNPACK_AUTO, &unpack, &error));
+	give_all(unpack, bundle, first);
+	unpack_free(&unpack);
+	bundle_free(&bundle);
+	assert_done(bundle_open("second.bundle", &bundle, &error));
+	assert_done(unpack_begin(staging, second, -1, NULL, UNPACK_AUTO, &unpack, &error));
+	assert_int_equal(give_all(unpack, bundle, second), second->blob_count);
+	assert_done(unpack_finish(unpack, &error));
+	verify("another.staging/tree", second);
+}
+
+static void unchanged_from_base(void **state)
+{
+	(void)state;
+	static const enum unpack_share shares[] = {UNPACK_AUTO, UNPACK_REFLINK, UNPACK_HARDLINK, UNPACK_COPY};
+	struct error error;
+
+	make_product("old", "one");
+	make_product("new", "two");
+	CLEANUP(manifest_free) struct manifest *old = pack_tree("old", "1", "old.bundle");
+	CLEANUP(manifest_free) struct manifest *new = pack_tree("new", "2", "new.bundle");
+	CLEANUP(bundle_free) struct bundle *bundle = NULL;
+	assert_done(bundle_open("new.bundle", &bundle, &error));
+	for (size_t i = 0; i < ARRAY_SIZE(shares); i++) {
+		CLEANUP(unpack_free) struct unpack *unpack = NULL;
+		char name[64], tree[80];
+		snprintf(name, sizeof(name), "base.%zu", i);
+		CLEANUP(file_close) int staging = staging_directory(name);
+		CLEANUP(file_close) int base = open_dir("old");
+		assert_done(unpack_begin(staging, new, base, old, shares[i], &unpack, &error));
+		/* Only the blob with the changed text. */
+		assert_int_equal(unpack_progress(unpack).blobs, 1);
+		assert_int_equal(give_all(unpack, bundle, new), 1);
+		assert_done(unpack_finish(unpack, &error));
+		snprintf(tree, sizeof(tree), "%s/tree", name);
+		verify(tree, new);
+	}
+}
+
+/* What the running product changed under its own feet is not taken, and its own file is not written through a shared
+ * name. */
+static void damaged_base(void **state)
+{
+	(void)state;
+	struct error error;
+	CLEANUP(unpack_free) struct unpack *unpack = NULL;
+	CLEANUP(bundle_free) struct bundle *bundle = NULL;
+
+	make_product("torn-old", "one");
+	make_product("torn-new", "two");
+	CLEANUP(manifest_free) struct manifest *old = pack_tree("torn-old", "1", "torn-old.bundle");
+	CLEANUP(manifest_free) struct manifest *new = pack_tree("torn-new", "2", "torn-new.bundle");
+	int fd = open("torn-old/bin/server", O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "damage", 6, 1000), 6);
+	close(fd);
+	CLEANUP(buffer_free) struct buffer before = get_bytes("torn-old/bin/server");
+	assert_done(bundle_open("torn-new.bundle", &bundle, &error));
+	CLEANUP(file_close) int staging = staging_directory("torn.staging");
+	CLEANUP(file_close) int base = open_dir("torn-old");
+	assert_done(unpack_begin(staging, new, base, old, UNPACK_HARDLINK, &unpack, &error));
+	assert_int_equal(give_all(unpack, bundle, new), new->blob_count);
+	assert_done(unpack_finish(unpack, &error));
+	verify("torn.staging/tree", new);
+	CLEANUP(buffer_free) struct buffer after = get_bytes("torn-old/bin/server");
+	assert_int_equal(before.size, after.size);
+	assert_memory_equal(before.data, after.data, before.size);
+}
+
+/* Somebody put links where staging writes. */
+static void links_in_staging(void **state)
+{
+	(void)state;
+	struct error error;
+	CLEANUP(unpack_free) struct unpack *unpack = NULL;
+	CLEANUP(bundle_free) struct bundle *bundle = NULL;
+
+	make_product("bent", "one");
+	CLEANUP(manifest_free) struct manifest *manifest = pack_tree("bent", "1", "bent.bundle");
+	assert_done(bundle_open("bent.bundle", &bundle, &error));
+	CLEANUP(file_close) int staging = staging_directory("bent.staging");
+	put_text("outside/server", "mine");
+	put_text("outside/b.txt", "mine");
+	assert_done(unpack_begin(staging, manifest, -1, NULL, UNPACK_AUTO, &unpack, &error));
+	assert_int_equal(rmdir("bent.staging/tree/bin"), 0);
+	assert_int_equal(symlink("../../outside", "bent.staging/tree/bin"), 0);
+	assert_int_equal(symlink("../../../outside/b.txt", "bent.staging/tree/lib/b.txt"), 0);
+	for (size_t i = 0; i < manifest->blob_count; i++)
+		(void)give_blob(unpack, bundle, manifest, i, &error);
+	assert_refused(unpack_finish(unpack, &error), "incomplete");
+	CLEANUP(buffer_free) struct buffer server = get_bytes("outside/server");
+	CLEANUP(buffer_free) struct buffer text = get_bytes("outside/b.txt");
+	assert_string_equal((char *)server.data, "mine");
+	assert_string_equal((char *)text.data, "mine");
+	unpack_free(&unpack);
+	/* The next try clears them away. */
+	assert_done(unpack_begin(staging, manifest, -1, NULL, UNPACK_AUTO, &unpack, &error));
+	give_all(unpack, bundle, manifest);
+	assert_done(unpack_finish(unpack, &error));
+	verify("bent.staging/tree", manifest);
+}
+
+static void given_back(void **state)
+{
+	(void)state;
+	struct error error;
+	CLEANUP(unpack_free) struct unpack *unpack = NULL;
+	size_t first = 9, second = 9;
+
+	make_product("back", "one");
+	CLEANUP(manifest_free) struct manifest *manifest = pack_tree("back", "1", "back.bundle");
+	CLEANUP(file_close) int staging = staging_directory("back.staging");
+	assert_done(unpack_begin(staging, manifest, -1, NULL, UNPACK_AUTO, &unpack, &error));
+	assert_true(unpack_next_blob(unpack, &first));
+	assert_true(unpack_next_blob(unpack, &second));
+	assert_int_not_equal(first, second);
+	unpack_give_back(unpack, first);
+	assert_true(unpack_next_blob(unpack, &second));
+	assert_int_equal(first, second);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(whole_release),
+		cmocka_unit_test(damaged_blobs),
+		cmocka_unit_test(lying_manifest),
+		cmocka_unit_test(resumed),
+		cmocka_unit_test(another_release_staged),
+		cmocka_unit_test(unchanged_from_base),
+		cmocka_unit_test(damaged_base),
+		cmocka_unit_test(links_in_staging),
+		cmocka_unit_test(given_back),
+	};
+	return cmocka_run_group_tests_name("unpack", tests, fixture_start, fixture_end);
+}
