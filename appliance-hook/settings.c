@@ -37,6 +37,8 @@ const struct config_key hook_settings_keys[] = {
 	 .help = "http://[USER@]HOST:PORT or socks5://[USER@]HOST:PORT"},
 	{"hub", "proxy_password_file", CONFIG_PATH, AT(hub_proxy_password_file), "",
 	 .help = "file with the proxy's password"},
+	{"hub", "jitter", CONFIG_SECONDS, AT(hub_jitter), "30", 0, 300,
+	 .help = "the first delay after a lost tunnel is drawn from this"},
 	{"units", "backend", CONFIG_CHOICE, AT(units_backend), "systemd", .choices = backend_choices,
 	 .help = "how the product is stopped and started"},
 	{"units", "stop", CONFIG_STRING, AT(units_stop.text), "", .help = "units, or a program and its arguments"},

@@ -49,6 +49,7 @@ struct hook_settings {
 	size_t port_count;
 	char *hub_proxy; /* "": none; http://HOST:PORT or socks5://HOST:PORT, with USER@ where it asks */
 	char *hub_proxy_password_file;
+	int64_t hub_jitter; /* seconds that the first delay after a loss is drawn from */
 
 	int units_backend;             /* enum hook_units */
 	struct hook_words units_stop;  /* systemd: units; command: program and arguments. None: nothing is stopped */
