@@ -140,22 +140,26 @@ int store_query_hash(struct store_query *query, int column, uint8_t ret_hash[sta
 	return 0;
 }
 
-static json_t *column_json(struct store_query *query, int column)
+static json_t *hex_json(struct store_query *query, int column)
 {
 	size_t size;
-	const uint8_t *bytes;
+	const uint8_t *bytes = store_query_bytes(query, column, &size);
+	CLEANUP(free_pointer) char *hex = malloc(2 * size + 1);
+	if (!hex)
+		return NULL;
+	hash_to_hex(bytes, size, hex);
+	return json_string(hex);
+}
+
+static json_t *column_json(struct store_query *query, int column)
+{
 	switch (sqlite3_column_type(query->statement, column)) {
 	case SQLITE_INTEGER:
 		return json_integer(store_query_integer(query, column));
 	case SQLITE_TEXT:
 		return json_string(store_query_text(query, column));
 	case SQLITE_BLOB:
-		bytes = store_query_bytes(query, column, &size);
-		CLEANUP(free_pointer) char *hex = malloc(2 * size + 1);
-		if (!hex)
-			return NULL;
-		hash_to_hex(bytes, size, hex);
-		return json_string(hex);
+		return hex_json(query, column);
 	default:
 		return json_null();
 	}
