@@ -1,0 +1,209 @@
+#include "appliance-hook/act/journal_fold.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define RUN(member)   offsetof(struct journal_state, run.member)
+#define STATE(member) offsetof(struct journal_state, member)
+#define ROOM(member)  sizeof(((struct journal_state *)0)->member)
+
+/* What a state line may carry and where it goes. */
+static const struct binding {
+	const char *name;
+	enum jsonio_type type;
+	size_t offset;
+	size_t size;
+} bindings[] = {
+	{"upgrade", JSONIO_STRING, RUN(upgrade), ROOM(run.upgrade)},
+	{"from", JSONIO_STRING, RUN(from), ROOM(run.from)},
+	{"to", JSONIO_STRING, RUN(to), ROOM(run.to)},
+	{"sha256", JSONIO_STRING, RUN(sha256), ROOM(run.sha256)},
+	{"requested", JSONIO_BOOLEAN, RUN(requested), sizeof(bool)},
+	{"migration", JSONIO_BOOLEAN, RUN(migration), sizeof(bool)},
+	{"snapshot", JSONIO_STRING, RUN(snapshot), ROOM(run.snapshot)},
+	{"restore", JSONIO_BOOLEAN, RUN(restore), sizeof(bool)},
+	{"end", JSONIO_INTEGER, RUN(end), sizeof(int64_t)},
+	{"finish", JSONIO_BOOLEAN, RUN(finish), sizeof(bool)},
+	{"audit_head", JSONIO_STRING, RUN(audit_head), ROOM(run.audit_head)},
+	{"confirmed", JSONIO_BOOLEAN, RUN(confirmed), sizeof(bool)},
+	{"reason", JSONIO_STRING, RUN(reason), ROOM(run.reason)},
+	{"staged", JSONIO_STRING, STATE(staged), ROOM(staged)},
+	{"staged_sha256", JSONIO_STRING, STATE(staged_sha256), ROOM(staged_sha256)},
+	{"fallback", JSONIO_STRING, STATE(fallback), ROOM(fallback)},
+	{"fallback_snapshot", JSONIO_STRING, STATE(fallback_snapshot), ROOM(fallback_snapshot)},
+	{"fallback_migrated", JSONIO_BOOLEAN, STATE(fallback_migrated), sizeof(bool)},
+	{"fallback_time", JSONIO_INTEGER, STATE(fallback_time), sizeof(int64_t)},
+};
+
+static const char *const stage_names[JOURNAL_STAGES] = {
+	"idle",     "receiving", "staged",       "preparing",   "switched",     "rebooting",
+	"checking", "committed", "rolling-back", "rolled-back", "inconsistent",
+};
+
+#define BIT(stage) (1U << JOURNAL_##stage)
+/* Where a new thing may begin. */
+#define BEGINNINGS (BIT(RECEIVING) | BIT(STAGED) | BIT(PREPARING) | BIT(ROLLING_BACK) | BIT(COMMITTED))
+
+static const unsigned edges[JOURNAL_STAGES] = {
+	[JOURNAL_IDLE] = BEGINNINGS,
+	[JOURNAL_RECEIVING] = BEGINNINGS | BIT(IDLE),
+	[JOURNAL_STAGED] = BEGINNINGS | BIT(IDLE),
+	[JOURNAL_PREPARING] = BIT(SWITCHED) | BIT(ROLLING_BACK),
+	[JOURNAL_SWITCHED] = BIT(REBOOTING) | BIT(CHECKING) | BIT(ROLLING_BACK),
+	[JOURNAL_REBOOTING] = BIT(CHECKING) | BIT(ROLLING_BACK),
+	[JOURNAL_CHECKING] = BIT(COMMITTED) | BIT(ROLLING_BACK),
+	[JOURNAL_COMMITTED] = BEGINNINGS | BIT(IDLE),
+	[JOURNAL_ROLLING_BACK] = BIT(ROLLED_BACK) | BIT(INCONSISTENT),
+	[JOURNAL_ROLLED_BACK] = BEGINNINGS | BIT(IDLE),
+	[JOURNAL_INCONSISTENT] = BIT(IDLE),
+};
+
+const char *journal_stage_name(enum journal_stage stage)
+{
+	return stage_names[stage];
+}
+
+bool journal_stage_is_open(enum journal_stage stage)
+{
+	return ((BIT(PREPARING) | BIT(SWITCHED) | BIT(REBOOTING) | BIT(CHECKING) | BIT(ROLLING_BACK)) >> stage) & 1;
+}
+
+bool journal_fold_allows(enum journal_stage from, enum journal_stage to)
+{
+	return (edges[from] >> to) & 1;
+}
+
+const struct journal_step *journal_step_find(const struct journal_run *run, const char *name)
+{
+	for (size_t i = run->step_count; i > 0; i--)
+		if (strcmp(run->steps[i - 1].name, name) == 0)
+			return &run->steps[i - 1];
+	return NULL;
+}
+
+bool journal_step_begun(const struct journal_run *run, const char *name)
+{
+	return journal_step_find(run, name) != NULL;
+}
+
+bool journal_step_is_ok(const struct journal_run *run, const char *name)
+{
+	const struct journal_step *step = journal_step_find(run, name);
+
+	return step && strcmp(step->result, "ok") == 0;
+}
+
+static int malformed(struct error *error, const char *what)
+{
+	return error_set(error, ERROR_DATA, "journal", "%s", what);
+}
+
+static int find_stage(const char *name, enum journal_stage *ret_stage)
+{
+	for (size_t i = 0; i < JOURNAL_STAGES; i++)
+		if (strcmp(name, stage_names[i]) == 0) {
+			*ret_stage = (enum journal_stage)i;
+			return 0;
+		}
+	return -1;
+}
+
+static int bind_field(struct journal_state *state, const struct binding *binding, const json_t *value,
+		      struct error *error)
+{
+	char *slot = (char *)state + binding->offset;
+
+	switch (binding->type) {
+	case JSONIO_STRING:
+		if (!json_is_string(value) || json_string_length(value) >= binding->size)
+			return malformed(error, binding->name);
+		snprintf(slot, binding->size, "%s", json_string_value(value));
+		return 0;
+	case JSONIO_INTEGER:
+		if (!json_is_integer(value))
+			return malformed(error, binding->name);
+		*(int64_t *)(void *)slot = json_integer_value(value);
+		return 0;
+	default:
+		if (!json_is_boolean(value))
+			return malformed(error, binding->name);
+		*(bool *)slot = json_is_true(value);
+		return 0;
+	}
+}
+
+static int fold_state(struct journal_state *state, const json_t *line, struct error *error)
+{
+	const char *name = json_string_value(json_object_get(line, "state"));
+	enum journal_stage next;
+
+	if (!name || find_stage(name, &next) < 0)
+		return malformed(error, "a state that is not known");
+	if (!journal_fold_allows(state->stage, next))
+		return error_set(error, ERROR_DATA, "journal", "there is no way from %s to %s",
+				 stage_names[state->stage], stage_names[next]);
+	int64_t time = json_integer_value(json_object_get(line, "time"));
+	if (!journal_stage_is_open(state->stage) && json_object_get(line, "upgrade")) {
+		state->run = (struct journal_run){0};
+		state->run.started = time;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bindings); i++) {
+		const json_t *value = json_object_get(line, bindings[i].name);
+		int status = value ? bind_field(state, &bindings[i], value, error) : 0;
+		if (status < 0)
+			return status;
+	}
+	if (next == JOURNAL_COMMITTED || next == JOURNAL_ROLLED_BACK || next == JOURNAL_INCONSISTENT) {
+		state->run.outcome = next;
+		state->run.ended = time;
+	}
+	state->stage = next;
+	return 0;
+}
+
+static int fold_step(struct journal_state *state, const json_t *line, struct error *error)
+{
+	const char *name = json_string_value(json_object_get(line, "step"));
+	const char *result = json_string_value(json_object_get(line, "result"));
+	struct journal_run *run = &state->run;
+
+	if (!name || !*name || strlen(name) >= sizeof run->steps[0].name)
+		return malformed(error, "a step without its name");
+	if (!result) {
+		/* Past the bound the oldest give way: what is asked of the list is always about the latest. */
+		if (run->step_count == JOURNAL_STEPS_MOST)
+			memmove(&run->steps[0], &run->steps[1], --run->step_count * sizeof run->steps[0]);
+		struct journal_step *step = &run->steps[run->step_count++];
+		*step = (struct journal_step){0};
+		snprintf(step->name, sizeof step->name, "%s", name);
+		return 0;
+	}
+	struct journal_step *step = run->step_count ? &run->steps[run->step_count - 1] : NULL;
+	if (!step || strcmp(step->name, name) != 0 || strlen(result) >= sizeof step->result)
+		return malformed(error, "a step ends that was not begun");
+	snprintf(step->result, sizeof step->result, "%s", result);
+	step->ms = json_integer_value(json_object_get(line, "ms"));
+	return 0;
+}
+
+int journal_fold_line(struct journal_state *state, const json_t *line, struct error *error)
+{
+	const char *kind = json_string_value(json_object_get(line, "kind"));
+	const char *boot = json_string_value(json_object_get(line, "boot"));
+	json_int_t seq = json_integer_value(json_object_get(line, "seq"));
+	struct journal_state next = *state;
+
+	if (seq <= 0 || (uint64_t)seq != state->seq + 1)
+		return malformed(error, "a line is missing before it");
+	if (!kind || !boot || strlen(boot) >= sizeof next.boot)
+		return malformed(error, "no line of a journal");
+	int status = strcmp(kind, "state") == 0  ? fold_state(&next, line, error)
+		     : strcmp(kind, "step") == 0 ? fold_step(&next, line, error)
+						 : malformed(error, "a kind of line that is not known");
+	if (status < 0)
+		return status;
+	next.seq = (uint64_t)seq;
+	snprintf(next.boot, sizeof next.boot, "%s", boot);
+	*state = next;
+	return 0;
+}

@@ -1,0 +1,124 @@
+#include "appliance-hook/act/units.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "appliance-hook/act/point.h"
+#include "base/process.h"
+
+#define UNITS_OUTPUT_MOST 8192
+
+static const char *const environment[] = {"LANG=C.UTF-8", "HOME=/", NULL};
+
+void units_last_words(const struct buffer *output, char *ret_text, size_t size)
+{
+	size_t end = output->size;
+	while (end > 0 && output->data[end - 1] <= ' ')
+		end--;
+	size_t start = end > size - 1 ? end - (size - 1) : 0;
+	size_t length = end - start;
+
+	for (size_t i = 0; i < length; i++) {
+		uint8_t byte = output->data[start + i];
+		ret_text[i] = byte >= ' ' && byte < 127 ? (char)byte : ' ';
+	}
+	ret_text[length] = '\0';
+}
+
+static int run(const char *const *argv, const char *what, int64_t timeout_ms, struct error *error)
+{
+	CLEANUP(buffer_free) struct buffer output = BUFFER_INIT(UNITS_OUTPUT_MOST);
+	char words[161];
+	int exit_code = -1;
+	int status = process_run(argv, environment, "/", timeout_ms, &output, &exit_code, error);
+
+	if (status < 0)
+		return error_prefix(error, "%s", what);
+	if (exit_code == 0)
+		return 0;
+	units_last_words(&output, words, sizeof words);
+	return error_set(error, ERROR_DATA, "units", "%s: %s ended with %d%s%s", what, argv[0], exit_code,
+			 words[0] ? ": " : "", words);
+}
+
+/* systemctl VERB UNIT…, all in one job so that systemd orders them. */
+static int systemctl(const char *verb, const struct hook_words *units, bool reversed, const char *what,
+		     struct error *error)
+{
+	const char *argv[HOOK_SETTINGS_WORDS_MOST + 4] = {"systemctl", verb, "--"};
+
+	if (units->count == 0)
+		return 0;
+	for (size_t i = 0; i < units->count; i++)
+		argv[3 + i] = units->words[reversed ? units->count - 1 - i : i];
+	return run(argv, what, UNITS_TIMEOUT_MS, error);
+}
+
+static int systemd_stop(const struct hook_settings *settings, struct error *error)
+{
+	return systemctl("stop", &settings->units_stop, false, "stopping the units", error);
+}
+
+static int systemd_start(const struct hook_settings *settings, struct error *error)
+{
+	const struct hook_words *start = &settings->units_start;
+
+	return start->count ? systemctl("start", start, false, "starting the units", error)
+			    : systemctl("start", &settings->units_stop, true, "starting the units", error);
+}
+
+static int systemd_active(const char *unit, int64_t timeout_ms, struct error *error)
+{
+	const char *const argv[] = {"systemctl", "is-active", "--", unit, NULL};
+
+	return run(argv, unit, timeout_ms, error);
+}
+
+static int command_words(const struct hook_words *words, const char *what, struct error *error)
+{
+	return words->count ? run((const char *const *)words->words, what, UNITS_TIMEOUT_MS, error) : 0;
+}
+
+static int command_stop(const struct hook_settings *settings, struct error *error)
+{
+	return command_words(&settings->units_stop, "stopping the product", error);
+}
+
+static int command_start(const struct hook_settings *settings, struct error *error)
+{
+	return command_words(&settings->units_start, "starting the product", error);
+}
+
+static int command_active(const char *unit, int64_t timeout_ms UNUSED, struct error *error)
+{
+	return error_set(error, ERROR_CONFIG, "units", "unit %s: only [units] backend = systemd can be asked for units",
+			 unit);
+}
+
+static const struct backend {
+	int (*stop)(const struct hook_settings *settings, struct error *error);
+	int (*start)(const struct hook_settings *settings, struct error *error);
+	int (*active)(const char *unit, int64_t timeout_ms, struct error *error);
+} backends[] = {
+	[HOOK_UNITS_SYSTEMD] = {systemd_stop, systemd_start, systemd_active},
+	[HOOK_UNITS_COMMAND] = {command_stop, command_start, command_active},
+};
+
+int units_stop(const struct hook_settings *settings, struct error *error)
+{
+	int status = point_pass("act.units.stop", error);
+
+	return status == 0 ? backends[settings->units_backend].stop(settings, error) : status;
+}
+
+int units_start(const struct hook_settings *settings, struct error *error)
+{
+	int status = point_pass("act.units.start", error);
+
+	return status == 0 ? backends[settings->units_backend].start(settings, error) : status;
+}
+
+int units_active(const struct hook_settings *settings, const char *unit, int64_t timeout_ms, struct error *error)
+{
+	return backends[settings->units_backend].active(unit, timeout_ms, error);
+}

@@ -1,0 +1,22 @@
+/* How the product is stopped, started and asked for: a row a backend. */
+#ifndef ACT_UNITS_H
+#define ACT_UNITS_H
+
+#include "appliance-hook/settings.h"
+#include "base/buffer.h"
+
+#define UNITS_TIMEOUT_MS (10 * 60 * 1000)
+
+/* All of the configured units. With nothing configured they do nothing. ERROR_DATA "units" with the command's last
+ * words; ERROR_NOT_NOW "timeout". */
+int units_stop(const struct hook_settings *settings, struct error *error) MUST_CHECK;
+int units_start(const struct hook_settings *settings, struct error *error) MUST_CHECK;
+
+/* Whether a unit runs; ERROR_DATA "units" when not. Only a service manager can tell. */
+int units_active(const struct hook_settings *settings, const char *unit, int64_t timeout_ms,
+		 struct error *error) MUST_CHECK;
+
+/* The last words of a command's output, on one line, for a sentence. */
+void units_last_words(const struct buffer *output, char *ret_text, size_t size);
+
+#endif
