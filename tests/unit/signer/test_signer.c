@@ -1,0 +1,162 @@
+#include "tests/unit/fixture.h"
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "orchestrator/signer/ledger.h"
+#include "orchestrator/signer/rules.h"
+
+#define NOW 1800000000
+
+static json_t *document(const char *type, int64_t issued, int64_t life, int64_t fence)
+{
+	char from[CLOCK_UTC_SIZE], to[CLOCK_UTC_SIZE];
+
+	clock_format_utc(issued, from);
+	clock_format_utc(issued + life, to);
+	return json_pack("{s:s, s:s, s:s, s:s, s:I}", "_type", type, "issued", from, "expires", to, "appliance",
+			 "key-1", "fence", (json_int_t)fence);
+}
+
+struct desk {
+	struct ledger *ledger;
+	struct rules rules;
+};
+
+static void open_desk(int directory, const char *limits, struct desk *desk)
+{
+	struct error error;
+
+	unlinkat(directory, "ledger", 0);
+	unlinkat(directory, "limits", 0);
+	if (limits)
+		assert_ok(file_replace_at(directory, "limits", limits, strlen(limits), 0600, &error), error);
+	assert_ok(rules_load("limits", &desk->rules, &error), error);
+	assert_ok(ledger_open(directory, &desk->ledger, &error), error);
+}
+
+/* As the signer does: allowed, then remembered. */
+static int take(struct desk *desk, enum ledger_kind kind, json_t *taken, int64_t now, struct error *error)
+{
+	CLEANUP(jsonio_free) json_t *held = taken;
+	const char *subject = NULL;
+	int64_t number = 0;
+	int status = rules_allow(&desk->rules, desk->ledger, kind, held, now, &subject, &number, error);
+
+	return status < 0 ? status : ledger_append(desk->ledger, kind, now, subject, number, error);
+}
+
+static void fences_never_go_back(void **state)
+{
+	struct desk desk;
+	struct error error;
+
+	open_desk(*(int *)*state, NULL, &desk);
+	assert_ok(take(&desk, LEDGER_ORDER, document("order", NOW, 3600, 5), NOW, &error), error);
+	assert_refused(take(&desk, LEDGER_ORDER, document("order", NOW, 3600, 5), NOW, &error), error, ERROR_DATA,
+		       "fence");
+	assert_refused(take(&desk, LEDGER_ORDER, document("order", NOW, 3600, 4), NOW, &error), error, ERROR_DATA,
+		       "fence");
+	ledger_free(&desk.ledger);
+	/* Nor after a restart. */
+	assert_ok(ledger_open(*(int *)*state, &desk.ledger, &error), error);
+	assert_refused(take(&desk, LEDGER_ORDER, document("order", NOW, 3600, 5), NOW, &error), error, ERROR_DATA,
+		       "fence");
+	assert_ok(take(&desk, LEDGER_ORDER, document("order", NOW, 3600, 6), NOW, &error), error);
+	ledger_free(&desk.ledger);
+}
+
+static void lifetimes_are_capped(void **state)
+{
+	struct desk desk;
+	struct error error;
+
+	open_desk(*(int *)*state, NULL, &desk);
+	assert_refused(take(&desk, LEDGER_ORDER, document("order", NOW, 86401, 1), NOW, &error), error, ERROR_DATA,
+		       "lifetime");
+	assert_refused(take(&desk, LEDGER_ORDER, document("order", NOW, 0, 1), NOW, &error), error, ERROR_DATA,
+		       "lifetime");
+	assert_refused(take(&desk, LEDGER_ORDER, document("order", NOW + 7200, 60, 1), NOW, &error), error, ERROR_DATA,
+		       "clock");
+	assert_refused(take(&desk, LEDGER_ORDER, document("entitlement", NOW, 60, 1), NOW, &error), error, ERROR_DATA,
+		       "format");
+	assert_refused(take(&desk, LEDGER_ENTITLEMENT, document("entitlement", NOW, 91 * 86400, 1), NOW, &error), error,
+		       ERROR_DATA, "lifetime");
+	assert_ok(take(&desk, LEDGER_ENTITLEMENT, document("entitlement", NOW, 90 * 86400, 1), NOW, &error), error);
+	ledger_free(&desk.ledger);
+}
+
+static void hours_are_limited(void **state)
+{
+	struct desk desk;
+	struct error error;
+
+	open_desk(*(int *)*state, "[limits]\norders = 3\n", &desk);
+	for (int i = 1; i <= 3; i++)
+		assert_ok(take(&desk, LEDGER_ORDER, document("order", NOW, 60, i), NOW, &error), error);
+	assert_refused(take(&desk, LEDGER_ORDER, document("order", NOW, 60, 4), NOW, &error), error, ERROR_NOT_NOW,
+		       "limit");
+	ledger_free(&desk.ledger);
+	assert_ok(ledger_open(*(int *)*state, &desk.ledger, &error), error);
+	assert_refused(take(&desk, LEDGER_ORDER, document("order", NOW, 60, 4), NOW, &error), error, ERROR_NOT_NOW,
+		       "limit");
+	assert_ok(take(&desk, LEDGER_ORDER, document("order", NOW + 3601, 60, 4), NOW + 3601, &error), error);
+	ledger_free(&desk.ledger);
+}
+
+static void a_torn_line_is_dropped_and_damage_is_not(void **state)
+{
+	int directory = *(int *)*state;
+	struct desk desk;
+	struct error error;
+
+	open_desk(directory, NULL, &desk);
+	assert_ok(take(&desk, LEDGER_ORDER, document("order", NOW, 60, 7), NOW, &error), error);
+	ledger_free(&desk.ledger);
+	CLEANUP(file_close) int fd = openat(directory, "ledger", O_WRONLY | O_APPEND);
+	assert_ok(file_write_fd(fd, "ledger", "{\"kind\":\"or", 11, &error), error);
+	assert_ok(ledger_open(directory, &desk.ledger, &error), error);
+	assert_int_equal(ledger_highest(desk.ledger, "key-1"), 7);
+	assert_ok(take(&desk, LEDGER_ORDER, document("order", NOW, 60, 8), NOW, &error), error);
+	ledger_free(&desk.ledger);
+	assert_ok(ledger_open(directory, &desk.ledger, &error), error);
+	assert_int_equal(ledger_highest(desk.ledger, "key-1"), 8);
+	ledger_free(&desk.ledger);
+	assert_ok(file_write_fd(fd, "ledger", "nonsense\n", 9, &error), error);
+	assert_refused(ledger_open(directory, &desk.ledger, &error), error, ERROR_DATA, "format");
+}
+
+static void timestamps_go_up(void **state)
+{
+	struct desk desk;
+	struct error error;
+	CLEANUP(jsonio_free) json_t *first = NULL;
+	CLEANUP(jsonio_free) json_t *second = NULL;
+	char hex[HASH_HEX_SIZE];
+
+	open_desk(*(int *)*state, NULL, &desk);
+	memset(hex, 'a', sizeof hex - 1);
+	hex[sizeof hex - 1] = 0;
+	CLEANUP(jsonio_free) json_t *snapshot = json_pack("{s:i, s:i, s:s}", "version", 4, "length", 10, "sha256", hex);
+	assert_ok(rules_timestamp(&desk.rules, desk.ledger, snapshot, 9, NOW, &first, &error), error);
+	assert_int_equal(jsonio_integer(first, "version"), 10);
+	assert_ok(ledger_append(desk.ledger, LEDGER_TIMESTAMP, NOW, "snapshot", 4, &error), error);
+	assert_ok(ledger_append(desk.ledger, LEDGER_TIMESTAMP, NOW, "timestamp", 10, &error), error);
+	assert_ok(rules_timestamp(&desk.rules, desk.ledger, snapshot, 0, NOW, &second, &error), error);
+	assert_int_equal(jsonio_integer(second, "version"), 11);
+	CLEANUP(jsonio_free) json_t *older = json_pack("{s:i, s:i, s:s}", "version", 3, "length", 10, "sha256", hex);
+	CLEANUP(jsonio_free) json_t *none = NULL;
+	assert_refused(rules_timestamp(&desk.rules, desk.ledger, older, 0, NOW, &none, &error), error, ERROR_DATA,
+		       "version");
+	ledger_free(&desk.ledger);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(fences_never_go_back), cmocka_unit_test(lifetimes_are_capped),
+		cmocka_unit_test(hours_are_limited),    cmocka_unit_test(a_torn_line_is_dropped_and_damage_is_not),
+		cmocka_unit_test(timestamps_go_up),
+	};
+
+	return cmocka_run_group_tests(tests, fixture_directory, fixture_remove);
+}
