@@ -73,8 +73,15 @@ static int check_entitlement(struct inquiry *inquiry, struct error *error)
 	if (result < 0)
 		return result;
 	snprintf(inquiry->value, sizeof(inquiry->value), "%s until %s", contract.tier, contract.support_until);
-	return store_gate_entitled(call->store, inquiry->appliance.name, inquiry->release.version, STORE_GATE_MANAGED,
-				   lapsed_policy(call), call->now, error);
+	result = store_gate_entitled(call->store, inquiry->appliance.name, inquiry->release.version, STORE_GATE_MANAGED,
+				     lapsed_policy(call), call->now, error);
+	/* The same verdict in the words of those who can renew it. */
+	if (result < 0 && error->code == ERROR_NOT_PERMITTED && call->now >= contract.ends)
+		return error_set(error, ERROR_NOT_PERMITTED, "entitlement",
+				 "support of appliance %s ended on %s: renew it with `nightshift contract renew %s "
+				 "--until DATE`",
+				 inquiry->appliance.name, contract.support_until, contract.id);
+	return result;
 }
 
 static int check_channel(struct inquiry *inquiry, struct error *error)
@@ -187,7 +194,14 @@ static int check_support_then(struct inquiry *inquiry, struct error *error)
 		return -(int)later.code;
 	}
 	snprintf(inquiry->value, sizeof(inquiry->value), "held until the contract is renewed");
-	inquiry->held = later;
+	struct store_contract contract;
+	if (store_contract_get(call->store, inquiry->appliance.contract, &contract, error) < 0)
+		return -(int)error->code;
+	error_set(&inquiry->held, ERROR_NOT_PERMITTED, "entitlement",
+		  "support of appliance %s ends on %s, before this hour comes: `nightshift contract renew %s --until "
+		  "DATE` "
+		  "frees it",
+		  inquiry->appliance.name, contract.support_until, contract.id);
 	return 0;
 }
 

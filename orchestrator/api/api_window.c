@@ -90,8 +90,11 @@ static json_t *occurrence_object(const struct occurrence *occurrence)
 	int offset = 0;
 	const char *abbreviation = "";
 	struct civil start = zone_local(zone, occurrence->start, &offset, &abbreviation);
-	char local[32], local_end[32], utc[CLOCK_UTC_SIZE], utc_end[CLOCK_UTC_SIZE], last[CLOCK_UTC_SIZE];
+	char scheduled[32], local[32], local_end[32], utc[CLOCK_UTC_SIZE], utc_end[CLOCK_UTC_SIZE],
+		last[CLOCK_UTC_SIZE];
 
+	snprintf(scheduled, sizeof(scheduled), "%04d-%02d-%02dT%02d:%02d", occurrence->local.year,
+		 occurrence->local.month, occurrence->local.day, occurrence->local.hour, occurrence->local.minute);
 	snprintf(local, sizeof(local), "%04d-%02d-%02dT%02d:%02d", start.year, start.month, start.day, start.hour,
 		 start.minute);
 	snprintf(local_end, sizeof(local_end), "%04d-%02d-%02dT%02d:%02d", end.year, end.month, end.day, end.hour,
@@ -99,12 +102,12 @@ static json_t *occurrence_object(const struct occurrence *occurrence)
 	clock_format_utc(occurrence->start, utc);
 	clock_format_utc(occurrence->end, utc_end);
 	clock_format_utc(occurrence->last_start, last);
-	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:s,s:b,s:b}", "window",
+	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:s,s:b,s:b}", "window",
 			 window_name(occurrence->window), "zone", zone_name(zone), "abbreviation", abbreviation,
-			 "local", local, "local_end", local_end, "start", (json_int_t)occurrence->start, "end",
-			 (json_int_t)occurrence->end, "last_start", (json_int_t)occurrence->last_start, "utc", utc,
-			 "utc_end", utc_end, "utc_last_start", last, "shifted", occurrence->shifted, "trimmed",
-			 occurrence->trimmed);
+			 "scheduled", scheduled, "local", local, "local_end", local_end, "start",
+			 (json_int_t)occurrence->start, "end", (json_int_t)occurrence->end, "last_start",
+			 (json_int_t)occurrence->last_start, "utc", utc, "utc_end", utc_end, "utc_last_start", last,
+			 "shifted", occurrence->shifted, "trimmed", occurrence->trimmed);
 }
 
 static int list_occurrences(const struct window_set *windows, const struct freeze_set *freezes, int64_t now,

@@ -76,8 +76,9 @@ static int write_event(struct buffer *text, const json_t *window, const json_t *
 	basic_time(changed, stamp);
 	clock_format_utc(jsonio_integer(occurrence, "last_start"), last);
 	snprintf(lines[0], sizeof(lines[0]), "BEGIN:VEVENT");
-	/* By the local hour: new zone data moves the instant and keeps the event. */
-	snprintf(lines[1], sizeof(lines[1]), "UID:%s-%s-%s-%s@nightshift", scope, owner, name, local);
+	/* By the hour that the rule says: new zone data or a freeze moves the instant and keeps the event. */
+	snprintf(lines[1], sizeof(lines[1]), "UID:%s-%s-%s-%s@nightshift", scope, owner, name,
+		 string_of(occurrence, "scheduled"));
 	snprintf(lines[2], sizeof(lines[2]), "DTSTAMP:%s", stamp);
 	snprintf(lines[3], sizeof(lines[3]), "SEQUENCE:%lld",
 		 (long long)(changed > SEQUENCE_BASE ? changed - SEQUENCE_BASE : 0));
