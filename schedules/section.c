@@ -221,7 +221,8 @@ int section_parse(const struct section_kind *kind, const char *text, size_t size
 
 	if (size <= INIFILE_SIZE_MOST && !text_is_utf8((const uint8_t *)text, size))
 		return error_set(error, ERROR_DATA, kind->word, "%s is not text in UTF-8", name);
-	int status = inifile_parse(text, size, name, ERROR_DATA, take_pair, &reader, error);
+	/* An empty buffer has no bytes to point to. */
+	int status = inifile_parse(size > 0 ? text : "", size, name, ERROR_DATA, take_pair, &reader, error);
 
 	/* What is wrong with the lines themselves is wrong with the window too. */
 	if (status < 0 && error->code == ERROR_DATA)

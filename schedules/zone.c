@@ -87,30 +87,29 @@ static int64_t clamp(int64_t time)
 }
 
 /* Walks the spans that can hold the wall-clock time: an offset is at most 26 hours. In the first and in the second span
- * that holds it, it is a unique or a repeated time; where it lies past the end of one and before the start of the next,
- * it is skipped. */
+ * that holds it, it is a unique or a repeated time. Where none does it is skipped, by the first transition that has it
+ * past the end of one span and before the start of the next. */
 struct zone_resolution zone_resolve(const struct zone *zone, struct civil civil)
 {
 	int64_t wall = clamp(civil_to_seconds(civil));
-	struct zone_resolution resolution = {ZONE_SKIPPED, wall, wall, wall};
+	struct zone_resolution held = {ZONE_SKIPPED}, skipped = {ZONE_UNIQUE}; /* until their own kind is set */
 	struct posixtz_span span = span_at(zone, wall - 2 * DAY);
-	bool found = false, past_end = false;
+	int64_t earlier = wall - span.offset; /* by the offset of the span before */
+	bool past_end = false;                /* of the span before */
 
 	for (;;) {
 		int64_t time = wall - span.offset;
-		if (time >= span.start && time < span.end) {
-			if (found)
-				return (struct zone_resolution){ZONE_REPEATED, resolution.before, time, span.start};
-			found = true;
-			resolution = (struct zone_resolution){ZONE_UNIQUE, time, time, time};
-		} else if (!found && time < span.start && past_end) {
-			return (struct zone_resolution){ZONE_SKIPPED, resolution.before, time, span.start};
-		} else if (!found) {
-			past_end = time >= span.end;
-			resolution.before = time;
-		}
+		bool holds = time >= span.start && time < span.end;
+		if (holds && held.kind == ZONE_UNIQUE)
+			return (struct zone_resolution){ZONE_REPEATED, held.before, time, span.start};
+		if (holds)
+			held = (struct zone_resolution){ZONE_UNIQUE, time, time, time};
+		if (past_end && time < span.start && skipped.kind != ZONE_SKIPPED)
+			skipped = (struct zone_resolution){ZONE_SKIPPED, earlier, time, span.start};
 		if (span.end > wall + 2 * DAY)
-			return resolution;
+			return held.kind == ZONE_UNIQUE ? held : skipped;
+		past_end = time >= span.end;
+		earlier = time;
 		span = span_at(zone, span.end);
 	}
 }

@@ -12,7 +12,8 @@
 struct zone;
 
 /* By name ("Europe/London"), from $TZDIR or /usr/share/zoneinfo. A name that does not load is ERROR_DATA "zone" with
- * the nearest thing to do. Names are checked before any path is made of them. */
+ * the nearest thing to do. Names are checked before any path is made of them. Opens files: parse windows and freezes,
+ * which load their zones, where the sandbox still lets you. */
 int zone_load(const char *name, struct zone **ret_zone, struct error *error) MUST_CHECK;
 /* The parser alone, for the fuzzer. */
 int zone_parse(const void *bytes, size_t size, const char *name, struct zone **ret_zone,

@@ -294,6 +294,55 @@ static void dates_that_end_strangely(void **state)
 	zone_free(&zone);
 }
 
+/* The clock goes far forward and back again within seconds: what the first step skips comes all the same. */
+static void forth_and_back(void **state)
+{
+	struct tzfile file = {.size = 0};
+
+	(void)state;
+	tzfile_header(&file, 0, 2, 2, 8);
+	tzfile_number(&file, 1000000000, 4);
+	tzfile_number(&file, 1000000003, 4);
+	tzfile_put(&file, "\1\0", 2);
+	tzfile_type(&file, 0, 0, 0);
+	tzfile_type(&file, 7200, 1, 4);
+	tzfile_put(&file, "ONE\0TWO", 8);
+	struct zone *zone = parse(&file);
+	struct civil civil = civil_from_seconds(1000000100);
+	struct zone_resolution resolution = zone_resolve(zone, civil);
+	assert_int_equal(resolution.kind, ZONE_UNIQUE);
+	assert_int_equal(resolution.before, 1000000100);
+	resolution = zone_resolve(zone, civil_from_seconds(1000000001));
+	assert_int_equal(resolution.kind, ZONE_SKIPPED);
+	assert_int_equal(resolution.before, 1000000001);
+	assert_int_equal(resolution.after, 1000000001 - 7200);
+	assert_int_equal(resolution.transition, 1000000000);
+	zone_free(&zone);
+}
+
+/* The footer is in force from the last transition on, and what comes before that is not asked of it. */
+static void last_transition_bounds_the_footer(void **state)
+{
+	struct tzfile file = {.size = 0};
+
+	(void)state;
+	tzfile_header(&file, '2', 0, 1, 4);
+	tzfile_type(&file, 0, 0, 0);
+	tzfile_put(&file, "LMT", 4);
+	tzfile_header(&file, '2', 1, 2, 8);
+	tzfile_number(&file, 1000000000, 8);
+	tzfile_put(&file, "\1", 1);
+	tzfile_type(&file, 0, 0, 0);
+	tzfile_type(&file, 7200, 0, 4);
+	tzfile_put(&file, "ONE\0TWO", 8);
+	tzfile_put(&file, "\nTWO-2\n", 7);
+	struct zone *zone = parse(&file);
+	struct zone_resolution resolution = zone_resolve(zone, civil_from_seconds(1000000000 + 3600));
+	assert_int_equal(resolution.kind, ZONE_SKIPPED);
+	assert_int_equal(resolution.transition, 1000000000);
+	zone_free(&zone);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -304,6 +353,8 @@ int main(void)
 		cmocka_unit_test(cut_and_altered),
 		cmocka_unit_test(leap_seconds_and_order),
 		cmocka_unit_test(extreme_transitions),
+		cmocka_unit_test(forth_and_back),
+		cmocka_unit_test(last_transition_bounds_the_footer),
 		cmocka_unit_test(dates_that_end_strangely),
 	};
 

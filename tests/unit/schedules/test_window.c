@@ -52,6 +52,10 @@ static void defaults(void **state)
 	set = windows_of("");
 	assert_int_equal(set.count, 0);
 	window_set_free(&set);
+	struct error error;
+	assert_ok(window_set_parse(NULL, 0, "empty", &set, &error), &error);
+	assert_int_equal(set.count, 0);
+	window_set_free(&set);
 }
 
 static void all_keys(void **state)
@@ -300,6 +304,8 @@ static void freezes(void **state)
 	refuse_freeze("scope = tag:\nfrom = 2027-01-01T00:00\nto = 2027-01-02T00:00\n", "neither vendor");
 	refuse_freeze("scope = vendors\nfrom = 2027-01-01T00:00\nto = 2027-01-02T00:00\n", "neither vendor");
 	refuse_freeze("blocks = some\nfrom = 2027-01-01T00:00\nto = 2027-01-02T00:00\n", "all or feature");
+	/* Written back behind a blank it would be a comment. */
+	refuse_freeze("from = 2027-01-01T00:00\nto = 2027-01-02T00:00\nreason =;x\n", "do not begin with ';'");
 	refuse_freeze("until = 2027-01-02T00:00\n", "f.ini:2: freeze f has no key \"until\"");
 	refuse_freeze("from = 2027-01-01T00:00\nto = 2027-01-02T00:00\n[window a]\nzone = UTC\n",
 		      "must be [freeze NAME]");
