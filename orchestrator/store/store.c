@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "orchestrator/store/store_handle.h"
 #include "store_migrations.h"
@@ -106,6 +108,19 @@ static int make_private(const char *path, struct error *error)
 	return 0;
 }
 
+/* Two processes that make the store together: SQLite's own patience does not cover the change to WAL. */
+static int enter_wal(struct store *store, const char *path, struct error *error)
+{
+	const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+	for (int64_t deadline = clock_ticks_ms() + STORE_BUSY_MS;;) {
+		if (store_handle_execute(store, "PRAGMA journal_mode = WAL", path, error) == 0)
+			return 0;
+		if (strcmp(error->name, "busy") || clock_ticks_ms() >= deadline)
+			return -(int)error->code;
+		nanosleep(&pause, NULL);
+	}
+}
+
 int store_open_at(const char *path, int version, struct store **ret_store, struct error *error)
 {
 	if (make_private(path, error))
@@ -120,10 +135,9 @@ int store_open_at(const char *path, int version, struct store **ret_store, struc
 	sqlite3_busy_timeout(store->database, STORE_BUSY_MS);
 	sqlite3_db_config(store->database, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	if (store_handle_execute(store,
-				 "PRAGMA trusted_schema = OFF; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-				 "PRAGMA foreign_keys = ON;",
+				 "PRAGMA trusted_schema = OFF; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
 				 path, error) ||
-	    migrate(store, path, version, error))
+	    enter_wal(store, path, error) || migrate(store, path, version, error))
 		return -(int)error->code;
 	*ret_store = TAKE(store);
 	return 0;

@@ -350,8 +350,9 @@ int store_upgrade_progress(struct store *store, const char *id, int64_t blobs, i
 			    "siiiii", id, blobs, blobs_done, bytes, bytes_done, now);
 }
 
-int store_upgrade_why(struct store *store, const char *id, const char *why, struct error *error)
+int store_upgrade_why(struct store *store, const char *id, const char *why, int code, struct error *error)
 {
-	return store_change(store, NULL, error, "UPDATE upgrade SET why = ?2 WHERE id = ?1 AND why <> ?2", "ss", id,
-			    why);
+	return store_change(store, NULL, error,
+			    "UPDATE upgrade SET why = ?2, code = ?3 WHERE id = ?1 AND (why <> ?2 OR code <> ?3)", "ssi",
+			    id, why, (int64_t)code);
 }

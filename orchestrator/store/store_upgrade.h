@@ -103,10 +103,14 @@ int store_upgrade_reclaim(struct store *store, const char *id, const char *owner
 int store_upgrade_renew(struct store *store, const char *id, const char *owner, int64_t fence, int64_t lease_until,
 			struct error *error) MUST_CHECK;
 
+/* Whether another node of its HA group holds the slot now; claim is what decides. */
+int store_upgrade_slot_taken(struct store *store, const struct store_upgrade *upgrade, bool *ret_taken,
+			     struct error *error) MUST_CHECK;
+
 /* Without an event: progress of a staging, the hook's step word, the sentence (written only when it differs). */
 int store_upgrade_progress(struct store *store, const char *id, int64_t blobs, int64_t blobs_done, int64_t bytes,
 			   int64_t bytes_done, int64_t now, struct error *error) MUST_CHECK;
-int store_upgrade_why(struct store *store, const char *id, const char *why, struct error *error) MUST_CHECK;
+int store_upgrade_why(struct store *store, const char *id, const char *why, int code, struct error *error) MUST_CHECK;
 /* With an event (from = to): what the hook says on the way. */
 int store_upgrade_note(struct store *store, const char *id, const char *step, const char *actor, const char *text,
 		       int64_t now, struct error *error) MUST_CHECK;

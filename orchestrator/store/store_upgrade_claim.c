@@ -128,6 +128,21 @@ int store_upgrade_renew(struct store *store, const char *id, const char *owner, 
 	return 0;
 }
 
+int store_upgrade_slot_taken(struct store *store, const struct store_upgrade *upgrade, bool *ret_taken,
+			     struct error *error)
+{
+	CLEANUP(store_query_free) struct store_query *query = NULL;
+	bool row = false;
+	if (store_query(store, &query, error,
+			"SELECT 1 FROM upgrade WHERE ha_group = ? AND fence > 0 AND id <> ?"
+			" AND state IN ('running','unknown','needs-human')",
+			"ss", upgrade->ha_group, upgrade->id) ||
+	    store_query_next(query, &row, error))
+		return -(int)error->code;
+	*ret_taken = row;
+	return 0;
+}
+
 int store_upgrade_receipt(struct store *store, const char *id, const char *appliance, const char *document, int64_t now,
 			  struct error *error)
 {
