@@ -1,0 +1,20 @@
+/* The metadata chain inside a bundle, for machines without a network: every root and snapshot, the targets, the
+ * timestamp where there is one, and the targets that are no releases (authority.json). Verified like a repository. */
+#ifndef RELEASE_CHAIN_H
+#define RELEASE_CHAIN_H
+
+#include "keys/trust.h"
+#include "release/bundle.h"
+
+/* From a repository folder (repository, or an orchestrator's releases directory) into a bundle that holds manifest.json
+ * already. */
+int chain_write(int directory, struct bundle_writer *writer, struct error *error) MUST_CHECK;
+/* All of it: manifest.json of the release that `targets` names, the chain, the blobs. The caller adds what is its own
+ * and closes. */
+int chain_write_release(int directory, const json_t *targets, const char *product, const char *version,
+			struct bundle_writer *writer, struct error *error) MUST_CHECK;
+
+/* A source over such a bundle; borrows it. */
+struct trust_source chain_source(struct bundle *bundle);
+
+#endif
