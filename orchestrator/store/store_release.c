@@ -19,7 +19,7 @@ int store_release_put(struct store *store, const struct store_release *release, 
 		"excluded.channels,"
 		" yanked = excluded.yanked, yank_reason = excluded.yank_reason, need = excluded.need, bytes = "
 		"excluded.bytes",
-		"ssshiiiiississiii", release->product, release->version, release->target, release->sha256,
+		"ssshiiiiissisiii", release->product, release->version, release->target, release->sha256,
 		release->length, release->sequence, release->published, (int64_t)release->security,
 		(int64_t)release->stop, release->min_from, release->channels, (int64_t)release->yanked,
 		release->yank_reason, release->need, release->bytes, release->imported);
