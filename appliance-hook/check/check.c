@@ -15,6 +15,7 @@
 #include "base/loop.h"
 #include "base/packet.h"
 #include "base/process.h"
+#include "base/sandbox.h"
 
 /* A stream that came in by hook.sock without an open grant: whoever may connect there is the appliance's own root, and
  * holding `ssh -R` open is the opening. */
@@ -69,8 +70,8 @@ static void keep_only(const int *kept, size_t count)
 /* The child. Never returns: check's main has nothing that it may go on with. */
 static _Noreturn void be_session(const struct session_start *start, const struct check_places *places, pid_t parent)
 {
-	const int kept[] = {start->stream,   start->broker,    start->act,   places->trust,
-			    places->product, places->releases, places->zones};
+	const int kept[] = {start->stream,    start->broker,   start->act,       places->trust,
+			    places->metadata, places->product, places->releases, places->zones};
 	struct error error = {0};
 	sigset_t none;
 	sigemptyset(&none);
@@ -369,7 +370,8 @@ int check_main(int parent_fd, int link_fd, int act_fd, const struct check_places
 	loop_on_signal(loop, SIGCHLD, on_child, &check);
 	if (loop_watch(loop, parent_fd, EPOLLIN, on_parent, &check, error) < 0 ||
 	    loop_watch(loop, link_fd, EPOLLIN, on_link, &check, error) < 0 ||
-	    loop_watch(loop, act_fd, EPOLLIN, on_act, &check, error) < 0 || loop_run(loop, true, error) < 0)
+	    loop_watch(loop, act_fd, EPOLLIN, on_act, &check, error) < 0 || session_confine(places, error) < 0 ||
+	    sandbox_enter(SANDBOX_FORK | SANDBOX_FILES, "check", error) < 0 || loop_run(loop, true, error) < 0)
 		return -(int)error->code;
 	return 0;
 }

@@ -5,15 +5,18 @@
 #define CHECK_CHECK_H
 
 #include "base/buffer.h"
+#include "base/clock.h"
 
 /* What check holds from its start. Directories are descriptors because the parents may be closed to check's uid. */
 struct check_places {
-	int trust;    /* STATE/trust, owned by check */
+	int trust;    /* STATE/trust, owned by check: floor.json, authority.json, lock */
+	int metadata; /* STATE/trust/metadata: the TUF chain alone, for its roles may have any name */
 	int product;  /* STATE/PRODUCT, read */
 	int releases; /* PRODUCT_ROOT/releases: what the sandbox lets staging lie beneath */
 	int zones;    /* the zone data, -1 where there is none */
 	const char *product_name;
-	const struct buffer *root; /* the bytes of the installed `trust_root` */
+	char boot[CLOCK_BOOT_ID_SIZE]; /* read before the sandbox closes /proc */
+	const struct buffer *root;     /* the bytes of the installed `trust_root` */
 };
 
 /* Runs until the parent closes its end. Sockets are SEQPACKET: parent (jobs, the grant), link (streams), act

@@ -11,9 +11,12 @@ int ownwindow_open(int product, int64_t need, bool security, int64_t now, struct
 	CLEANUP(window_set_free) struct window_set set = {0};
 	struct window_query query = {.security = security, .need = need};
 	struct occurrence occurrence = {0};
-	if (file_read_at(product, OWNWINDOW_FILE, &text, error) < 0) {
-		if (strcmp(error->name, "missing") != 0)
+	struct error reading = {0};
+	if (file_read_at(product, OWNWINDOW_FILE, &text, &reading) < 0) {
+		if (strcmp(reading.name, "missing") != 0) {
+			*error = reading;
 			return -(int)error->code;
+		}
 		*ret_window = (struct ownwindow){0};
 		return 0;
 	}

@@ -12,8 +12,8 @@ int pull_run(struct session *session, struct error *error) MUST_CHECK;
 /* A signed answer, `_type: answer`, under the order keys. */
 struct pull_answer {
 	char version[SESSION_VERSION_MOST];
-	uint8_t manifest[HASH_SIZE];
-	int64_t time, expires;
+	uint8_t manifest[HASH_SIZE]; /* zero when nothing is to be installed */
+	int64_t issued, expires;
 };
 struct pull_question {
 	const char *appliance, *product;

@@ -12,20 +12,29 @@ static const struct jsonio_field fields[] = {
 	{"product", JSONIO_STRING, true, SESSION_VERSION_MOST - 1, false},
 	{"nonce", JSONIO_STRING, true, 2 * ORDER_NONCE_SIZE, false},
 	{"version", JSONIO_STRING, true, SESSION_VERSION_MOST - 1, false},
-	{"manifest", JSONIO_STRING, true, 2 * HASH_SIZE, false},
-	{"time", JSONIO_INTEGER, true, INT64_C(253402300799), false},
-	{"expires", JSONIO_INTEGER, true, INT64_C(253402300799), false},
+	{"manifest", JSONIO_STRING, false, 2 * HASH_SIZE, false},
+	{"issued", JSONIO_STRING, true, CLOCK_UTC_SIZE - 1, false},
+	{"expires", JSONIO_STRING, true, CLOCK_UTC_SIZE - 1, false},
 	{0},
 };
+
+static int check_times(const struct pull_answer *answer, int64_t now, struct error *error)
+{
+	if (answer->issued > now + CONTROL_SKEW_MOST || answer->issued < now - CONTROL_SKEW_MOST)
+		return error_set(error, ERROR_DATA, "clock",
+				 "this appliance's clock is %" PRId64 " s from the orchestrator's: set the clock",
+				 now - answer->issued);
+	if (answer->expires <= now || answer->expires > answer->issued + ANSWER_LIFE_MOST)
+		return error_set(error, ERROR_DATA, "freeze", "the answer has expired");
+	return 0;
+}
 
 static int check_document(const json_t *document, const struct pull_question *question, struct error *error)
 {
 	uint8_t nonce[ORDER_NONCE_SIZE];
-	int64_t time = 0;
 	if (jsonio_check(document, fields, "the answer", error) < 0 ||
 	    hash_from_hex(jsonio_string(document, "nonce"), nonce, sizeof(nonce), error) < 0)
 		return -(int)error->code;
-	time = jsonio_integer(document, "time");
 	if (strcmp(jsonio_string(document, "_type"), "answer") != 0)
 		return error_set(error, ERROR_DATA, "format", "a signed %s stands where an answer is needed",
 				 jsonio_string(document, "_type"));
@@ -37,13 +46,6 @@ static int check_document(const json_t *document, const struct pull_question *qu
 	if (!secret_equal(nonce, question->nonce, ORDER_NONCE_SIZE))
 		return error_set(error, ERROR_DATA, "nonce",
 				 "the answer does not repeat this appliance's nonce: it is a replay");
-	if (time > question->now + CONTROL_SKEW_MOST || time < question->now - CONTROL_SKEW_MOST)
-		return error_set(error, ERROR_DATA, "clock",
-				 "this appliance's clock is %" PRId64 " s from the orchestrator's: set the clock",
-				 question->now - time);
-	if (jsonio_integer(document, "expires") <= question->now ||
-	    jsonio_integer(document, "expires") > time + ANSWER_LIFE_MOST)
-		return error_set(error, ERROR_DATA, "freeze", "the answer has expired");
 	return 0;
 }
 
@@ -58,13 +60,15 @@ int pull_answer_check(const json_t *object, const struct authority *authority, c
 	    envelope_verify(envelope, &authority->order, "the answer", error) < 0)
 		return -(int)error->code;
 	const json_t *document = envelope_signed(envelope);
+	const char *manifest = jsonio_string(document, "manifest");
 	if (check_document(document, question, error) < 0 ||
-	    hash_from_hex(jsonio_string(document, "manifest"), answer.manifest, HASH_SIZE, error) < 0)
+	    (manifest && manifest[0] && hash_from_hex(manifest, answer.manifest, HASH_SIZE, error) < 0) ||
+	    clock_parse_utc(jsonio_string(document, "issued"), &answer.issued, error) < 0 ||
+	    clock_parse_utc(jsonio_string(document, "expires"), &answer.expires, error) < 0 ||
+	    check_times(&answer, question->now, error) < 0)
 		return -(int)error->code;
 	/* Bounded by the table to the size of its array. */
 	strcpy(answer.version, jsonio_string(document, "version"));
-	answer.time = jsonio_integer(document, "time");
-	answer.expires = jsonio_integer(document, "expires");
 	*ret_answer = answer;
 	return 0;
 }

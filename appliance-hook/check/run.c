@@ -215,10 +215,11 @@ static int refresh_or_load(struct verify *verify, struct error *error)
 /* A wrong clock never stops a rollback: the order answers a fresh nonce, so its own date stands in for now. */
 static int64_t rollback_now(const json_t *envelope, int64_t nonce_age_s, int64_t now)
 {
-	const json_t *issued = json_object_get(json_object_get(envelope, "signed"), "issued");
-	struct error skewed = {0};
-	if (json_is_integer(issued) && check_skew(json_integer_value(issued), nonce_age_s, now, &skewed) < 0)
-		return json_integer_value(issued);
+	const char *text = json_string_value(json_object_get(json_object_get(envelope, "signed"), "issued"));
+	struct error ignored = {0};
+	int64_t issued = 0;
+	if (text && clock_parse_utc(text, &issued, &ignored) == 0 && check_skew(issued, nonce_age_s, now, &ignored) < 0)
+		return issued;
 	return now;
 }
 

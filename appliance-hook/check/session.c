@@ -55,20 +55,14 @@ void session_log_refusal(const struct session *session, const char *what, const 
 		  session->kind == SESSION_PULL ? "pull" : "control", error->name, error->text, (int)error->code);
 }
 
-/* From here on nothing can be opened but what lies beneath these, and no socket made. */
-static int enter_sandbox(const struct check_places *places, struct error *error)
+int session_confine(const struct check_places *places, struct error *error)
 {
 	const struct sandbox_path all[] = {
-		{places->trust, true},
-		{places->product, false},
-		{places->releases, true},
-		{places->zones, false},
+		{places->trust, true},    {places->metadata, true}, {places->product, false},
+		{places->releases, true}, {places->zones, false},
 	};
 	bool enforced = false;
-	size_t count = places->zones < 0 ? ARRAY_SIZE(all) - 1 : ARRAY_SIZE(all);
-	if (sandbox_confine(all, count, &enforced, error) < 0)
-		return -(int)error->code;
-	return sandbox_enter(SANDBOX_COMPUTE | SANDBOX_FILES, "check's session", error);
+	return sandbox_confine(all, places->zones < 0 ? ARRAY_SIZE(all) - 1 : ARRAY_SIZE(all), &enforced, error);
 }
 
 static void end_session(struct session *session)
@@ -81,7 +75,8 @@ static void end_session(struct session *session)
 
 static int run(struct session *session, struct error *error)
 {
-	if (enter_sandbox(session->places, error) < 0 ||
+	if (session_confine(session->places, error) < 0 ||
+	    sandbox_enter(SANDBOX_COMPUTE | SANDBOX_FILES, "check's session", error) < 0 ||
 	    session_read_appliance(session->places->product, session->appliance, error) < 0)
 		return -(int)error->code;
 	return session->kind == SESSION_PULL ? pull_run(session, error) : control_run(session, error);
@@ -99,7 +94,6 @@ int session_run(const struct session_start *start, const struct check_places *pl
 		.dry = start->dry,
 	};
 	memcpy(session.to, start->to, sizeof(session.to));
-	clock_boot_id(session.boot);
 	if (stream_new_take(start->stream, MESSAGE_FROM_HOOK, &session.stream, error) < 0)
 		return -(int)error->code;
 	int result = run(&session, error);

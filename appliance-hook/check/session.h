@@ -35,7 +35,6 @@ struct session {
 	const struct check_places *places;
 	struct session_grant grant;
 	char appliance[KEY_ID_MOST]; /* id of the appliance's own key */
-	char boot[CLOCK_BOOT_ID_SIZE];
 
 	/* pull: what the job asked for */
 	char to[SESSION_VERSION_MOST]; /* "": what the orchestrator offers */
@@ -60,6 +59,9 @@ struct session_start {
 /* In the child: sandbox first, then the dialogue until it ends. The sandbox is irrevocable: never call it in check's
  * main. */
 int session_run(const struct session_start *start, const struct check_places *places, struct error *error) MUST_CHECK;
+
+/* Landlock over the places alone: for check's main and, again, for each session. */
+int session_confine(const struct check_places *places, struct error *error) MUST_CHECK;
 
 /* The id of the appliance's key, from STATE/PRODUCT/appliance.pub (written by join). ERROR_CONFIG "joined" before that.
  */

@@ -1,12 +1,11 @@
 #include "appliance-hook/check/source.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 
-enum { NAME_MOST = 1024 };
+enum { NAME_MOST = 512 };
 
 /* One message of the fetch `id`. *ret_done at its reply. */
 static int take_part(const struct stream_message *message, const char *name, size_t most, struct buffer *bytes,
@@ -56,12 +55,9 @@ int source_fetch(struct source *source, const char *name, size_t most, struct bu
 
 static int fetch(void *context, const char *name, size_t most, struct buffer *ret_bytes, struct error *error)
 {
-	char path[NAME_MOST];
-	bool target = strncmp(name, "targets/", strlen("targets/")) == 0;
-	int length = snprintf(path, sizeof(path), "%s%s", target ? "" : "metadata/", name);
-	if (length < 0 || (size_t)length >= sizeof(path) || !file_path_is_safe(path))
+	if (strlen(name) > NAME_MOST || !file_path_is_safe(name))
 		return error_set(error, ERROR_DATA, "path", "metadata names a file that has no safe path");
-	return source_fetch(context, path, most, ret_bytes, error);
+	return source_fetch(context, name, most, ret_bytes, error);
 }
 
 struct trust_source source_trust(struct source *source)

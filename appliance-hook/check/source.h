@@ -17,7 +17,7 @@ struct source {
 	void *context;
 };
 
-/* For trust_*: names without a folder are metadata. Borrows `source`. */
+/* For trust_*, whose names are the dialogue's. Borrows `source`. */
 struct trust_source source_trust(struct source *source);
 
 /* Appends the bytes of `name` to `ret_bytes`; more than `most` is ERROR_DATA "length". */

@@ -11,7 +11,7 @@ static int64_t root_version(const struct check_places *places)
 {
 	CLEANUP(trust_free) struct trust *trust = NULL;
 	struct error ignored = {0};
-	if (trust_open(places->trust, places->root->data, places->root->size, &trust, &ignored) < 0)
+	if (trust_open(places->metadata, places->root->data, places->root->size, &trust, &ignored) < 0)
 		return 0;
 	return trust_version(trust, ROLE_ROOT);
 }
@@ -23,8 +23,8 @@ int standing_read(struct session *session, enum standing_form form, json_t **ret
 		return -(int)error->code;
 	CLEANUP(jsonio_free)
 	json_t *body = json_pack("{s:i, s:s, s:s, s:I, s:s, s:I, s:b, s:I}", "protocol", MESSAGE_PROTOCOL, "hook",
-				 NIGHTSHIFT_VERSION, "boot", session->boot, "time", (json_int_t)clock_now(), "scope",
-				 session->grant.scope, "until", (json_int_t)session->grant.until, "permanent",
+				 NIGHTSHIFT_VERSION, "boot", session->places->boot, "time", (json_int_t)clock_now(),
+				 "scope", session->grant.scope, "until", (json_int_t)session->grant.until, "permanent",
 				 (int)session->grant.permanent, "root", (json_int_t)root_version(session->places));
 	if (!body)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to say what stands");

@@ -90,7 +90,7 @@ static int open_trust(struct verify *verify, struct error *error)
 	trust_free(&verify->trust);
 	authority_free(&verify->authority);
 	verify->authority = (struct authority){0};
-	return trust_open(places->trust, places->root->data, places->root->size, &verify->trust, error);
+	return trust_open(places->metadata, places->root->data, places->root->size, &verify->trust, error);
 }
 
 /* Two sessions may refresh at once; the stored chain has one writer at a time. */
