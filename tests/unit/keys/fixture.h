@@ -37,6 +37,15 @@
 		assert_true(strlen(error.text) > 10);                                                                  \
 	} while (0)
 
+/* Of the wrong shape, or past a bound. */
+#define assert_malformed(call)                                                                                         \
+	do {                                                                                                           \
+		error = (struct error){0};                                                                             \
+		assert_int_equal((call), -ERROR_DATA);                                                                 \
+		assert_true(!strcmp(error.name, "format") || !strcmp(error.name, "length"));                           \
+		assert_true(strlen(error.text) > 10);                                                                  \
+	} while (0)
+
 /* A directory for one test; removed by drop_directory. */
 UNUSED static int make_directory(char path[static 64])
 {
