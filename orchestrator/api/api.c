@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/packet.h"
+#include "base/sandbox.h"
 #include "base/secret.h"
 #include "orchestrator/api/api_server.h"
 
@@ -119,6 +120,9 @@ static int run(struct api *api, int supervisor_fd, struct error *error)
 		result = loop_watch(api->loop, supervisor_fd, EPOLLIN, on_supervisor, api, error);
 	if (result == 0)
 		result = api_server_new(api->loop, supervisor_fd + 1, api->store, &api->settings, &api->server, error);
+	/* The store, zone data and the user database are opened while it runs; programs and sockets never. */
+	if (result == 0)
+		result = sandbox_enter(SANDBOX_FILES | SANDBOX_ACCEPT, "api", error);
 	if (result == 0)
 		result = loop_run(api->loop, true, error);
 	return result;

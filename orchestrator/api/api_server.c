@@ -235,7 +235,7 @@ static void log_daemon(void *context UNUSED, const char *format, va_list argumen
 
 	vsnprintf(line, sizeof(line), format, arguments);
 	line[strcspn(line, "\n")] = '\0';
-	log_write(LOG_LEVEL_WARNING, "libmicrohttpd: %s", line);
+	log_write(LOG_LEVEL_DEBUG, "libmicrohttpd: %s", line);
 }
 
 int api_server_new(struct loop *loop, int listener, struct store *store, const struct api_settings *settings,
