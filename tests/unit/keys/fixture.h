@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -64,6 +65,34 @@ UNUSED static void drop_directory(const char *path, int fd)
 
 	close(fd);
 	assert_ok(file_remove_tree_at(AT_FDCWD, path, &error));
+}
+
+/* A shell command in a directory, quiet; its exit code. */
+UNUSED static int run_shell(const char *directory, const char *command)
+{
+	char text[4096];
+	int status;
+
+	snprintf(text, sizeof text, "cd %s && { %s\n} >/dev/null 2>&1", directory, command);
+	status = system(text);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+}
+
+UNUSED static const char *beneath(const char *directory, const char *name)
+{
+	static char paths[4][256];
+	static unsigned next;
+	char *path = paths[next++ % ARRAY_SIZE(paths)];
+
+	snprintf(path, sizeof paths[0], "%s/%s", directory, name);
+	return path;
+}
+
+UNUSED static void write_file(int directory, const char *name, const char *text, mode_t mode)
+{
+	struct error error = {0};
+
+	assert_ok(file_replace_at(directory, name, text, strlen(text), mode, &error));
 }
 
 /* The key with this number: its seed is that byte 32 times. */
