@@ -32,8 +32,8 @@ static const struct {
 	/* The hub goes by the key. */
 	{SSH_OPTIONS_USER, "appliance"},
 	{SSH_OPTIONS_SSH_DIR, "/nonexistent"},
-	{SSH_OPTIONS_KNOWNHOSTS, "/dev/null"},
-	{SSH_OPTIONS_GLOBAL_KNOWNHOSTS, "/dev/null"},
+	{SSH_OPTIONS_KNOWNHOSTS, "/nonexistent/known_hosts"},
+	{SSH_OPTIONS_GLOBAL_KNOWNHOSTS, "/nonexistent/known_hosts"},
 	{SSH_OPTIONS_KEY_EXCHANGE, KEX_ALLOWED},
 	{SSH_OPTIONS_HOSTKEYS, KEYS_ALLOWED},
 	{SSH_OPTIONS_PUBLICKEY_ACCEPTED_TYPES, KEYS_ALLOWED},

@@ -262,7 +262,7 @@ static int make_non_blocking(int fd, struct error *error)
 /* What name resolution reads, and its own directory. Where a path is missing the machine does not need it. */
 static int confine(int link_dir_fd, struct error *error)
 {
-	static const char *const places[] = {"/etc", "/lib", "/lib64", "/usr/lib", "/run/systemd/resolve", "/dev/null"};
+	static const char *const places[] = {"/etc", "/lib", "/lib64", "/usr/lib", "/run/systemd/resolve"};
 	struct sandbox_path paths[ARRAY_SIZE(places) + 1] = {{.fd = link_dir_fd}};
 	size_t count = 1;
 	bool enforced = false;

@@ -1,0 +1,478 @@
+/* Hub and link against each other over loopback. */
+#include "rig.h"
+
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+
+static const struct link_settings plain = {.address = NULL};
+
+static json_t *attach_message(json_t *hello)
+{
+	return json_pack("{s:s, s:s, s:I}", "do", "attach", "appliance", jsonio_string(hello, "appliance"),
+			 "connection", (json_int_t)jsonio_integer(hello, "connection"));
+}
+
+static json_t *streams_message(json_t *hello, const char *ticket, int count)
+{
+	return json_pack("{s:s, s:s, s:I, s:s, s:i}", "do", "streams", "appliance", "box", "connection",
+			 (json_int_t)jsonio_integer(hello, "connection"), "ticket", ticket, "count", count);
+}
+
+static json_t *bulk_message(const char *ticket, int count)
+{
+	return json_pack("{s:s, s:i}", "bulk", ticket, "count", count);
+}
+
+/* Up to the attached stream: `hook` on check's side, the descriptor on the engine's. */
+static int attached(struct rig *rig, struct stream **ret_hook, json_t **ret_hello)
+{
+	int fd = -1;
+
+	rig_engine(rig);
+	rig_link(rig, &plain);
+	rig_open_tunnel(rig);
+	*ret_hook = rig_hello(rig, ret_hello);
+	rig_say(rig->engine, attach_message(*ret_hello));
+	json_decref(rig_expect(rig->engine, "is", "attached", &fd));
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void test_hello_idles_and_is_attached(void **state)
+{
+	struct rig *rig = *state;
+	struct stream *hook;
+	json_t *hello;
+	int fd = attached(rig, &hook, &hello);
+
+	assert_string_equal(jsonio_string(hello, "appliance"), "box");
+	assert_string_equal(jsonio_string(hello, "transport"), "call-home");
+	assert_string_equal(jsonio_string(hello, "address"), "127.0.0.1");
+	assert_string_equal(jsonio_string(jsonio_member(hello, "body"), "product"), "p");
+	rig_pass(stream_fd(hook), fd, 100);
+	rig_pass(fd, stream_fd(hook), 8 * 1024 * 1024);
+	rig_pass(stream_fd(hook), fd, 8 * 1024 * 1024);
+	json_decref(hello);
+	stream_free(&hook);
+	file_close(&fd);
+}
+
+static void test_bytes_before_the_attach_come_first(void **state)
+{
+	struct rig *rig = *state;
+	struct error error;
+	json_t *hello;
+	int fd = -1;
+
+	rig_engine(rig);
+	rig_link(rig, &plain);
+	rig_open_tunnel(rig);
+	struct stream *hook = rig_hello(rig, &hello);
+	/* A heartbeat is the hub's; the receipt behind it is not and has to wait for the engine. */
+	CLEANUP(jsonio_free) json_t *time = json_pack("{s:i}", "time", 5);
+	CLEANUP(jsonio_free) json_t *receipt = json_pack("{s:{}}", "receipt");
+	bool pending;
+	assert_int_equal(stream_send(hook, MESSAGE_HEARTBEAT, FRAME_EVENT, 3, time, &error), 0);
+	assert_int_equal(stream_send(hook, MESSAGE_RECEIPT, 0, 5, receipt, &error), 0);
+	assert_int_equal(stream_flush(hook, &pending, &error), 0);
+	rig_say(rig->engine, attach_message(hello));
+	json_decref(rig_expect(rig->engine, "is", "attached", &fd));
+	struct stream *engine;
+	struct stream_message message;
+	assert_int_equal(stream_new_take(fd, MESSAGE_FROM_ORCHESTRATOR, &engine, &error), 0);
+	do {
+		assert_int_equal(stream_wait(engine, clock_ticks_ms() + RIG_WAIT_MS, &message, &error), 0);
+		stream_message_free(&message);
+	} while (message.type == MESSAGE_HEARTBEAT); /* where the attach overtook it */
+	assert_int_equal(message.type, MESSAGE_RECEIPT);
+	stream_free(&engine);
+	stream_free(&hook);
+	json_decref(hello);
+}
+
+static void test_letting_go_brings_a_new_hello(void **state)
+{
+	struct rig *rig = *state;
+	struct stream *hook;
+	json_t *hello, *again;
+	int fd = attached(rig, &hook, &hello);
+
+	file_close(&fd);
+	assert_true(rig_is_closed(stream_fd(hook)));
+	stream_free(&hook);
+	hook = rig_hello(rig, &again);
+	assert_int_equal(jsonio_integer(again, "connection"), jsonio_integer(hello, "connection"));
+	/* And from the hook's side. */
+	rig_say(rig->engine, attach_message(again));
+	json_decref(rig_expect(rig->engine, "is", "attached", &fd));
+	stream_free(&hook);
+	assert_true(rig_is_closed(fd));
+	file_close(&fd);
+	json_decref(again);
+	hook = rig_hello(rig, &again);
+	stream_free(&hook);
+	json_decref(again);
+	json_decref(hello);
+}
+
+static void test_a_slow_reader_holds_the_sender(void **state)
+{
+	struct rig *rig = *state;
+	struct stream *hook;
+	json_t *hello;
+	int fd = attached(rig, &hook, &hello);
+	static uint8_t chunk[65536];
+	size_t sent = 0;
+	struct pollfd wait = {.fd = fd, .events = POLLOUT};
+
+	/* Nobody reads: after windows and buffers are full the writer has to stop. */
+	while (poll(&wait, 1, 1500) > 0) {
+		ssize_t count = send(fd, chunk, sizeof chunk, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (count > 0)
+			sent += (size_t)count;
+		assert_true(sent < 24U * 1024 * 1024);
+	}
+	/* Then everything arrives. */
+	size_t received = 0;
+	wait = (struct pollfd){.fd = stream_fd(hook), .events = POLLIN};
+	while (received < sent) {
+		assert_true(poll(&wait, 1, RIG_WAIT_MS) > 0);
+		ssize_t count = recv(stream_fd(hook), chunk, sizeof chunk, MSG_DONTWAIT);
+		assert_true(count > 0);
+		received += (size_t)count;
+	}
+	rig_pass(fd, stream_fd(hook), 3 * 1024 * 1024);
+	json_decref(hello);
+	stream_free(&hook);
+	file_close(&fd);
+}
+
+static void test_bulk_streams_show_their_ticket(void **state)
+{
+	struct rig *rig = *state;
+	struct stream *hook;
+	json_t *hello;
+	int control = attached(rig, &hook, &hello);
+	int engine[4], check[4];
+	uint8_t byte;
+
+	rig_say(rig->engine, streams_message(hello, "aa11", 4));
+	rig_say(rig->check, bulk_message("aa11", 4));
+	for (int i = 0; i < 4; i++) {
+		json_t *message = rig_expect(rig->engine, "is", "stream", &engine[i]);
+		assert_string_equal(jsonio_string(message, "ticket"), "aa11");
+		assert_string_equal(jsonio_string(message, "appliance"), "box");
+		json_decref(message);
+		message = rig_expect(rig->check, "stream", "bulk", &check[i]);
+		assert_string_equal(jsonio_string(message, "ticket"), "aa11");
+		json_decref(message);
+	}
+	/* Which is whose is not told: the bytes of each must come out somewhere, whole. */
+	for (int i = 0; i < 4; i++) {
+		byte = (uint8_t)i;
+		assert_int_equal(send(check[i], &byte, 1, 0), 1);
+	}
+	for (int i = 0; i < 4; i++) {
+		struct pollfd wait = {.fd = engine[i], .events = POLLIN};
+		assert_true(poll(&wait, 1, RIG_WAIT_MS) > 0);
+		assert_int_equal(recv(engine[i], &byte, 1, 0), 1);
+		assert_true(byte < 4);
+		rig_pass(engine[i], check[byte], 4 * 1024 * 1024);
+		rig_pass(check[byte], engine[i], 1024 * 1024);
+	}
+	/* The control stream is another connection and goes on. */
+	rig_pass(control, stream_fd(hook), 1000);
+	for (int i = 0; i < 4; i++) {
+		close(engine[i]);
+		assert_true(rig_is_closed(check[i]));
+		close(check[i]);
+	}
+	/* Its connection ended with its streams; the ticket is good for another. */
+	json_decref(rig_expect(rig->check, "stream", "bulk", NULL));
+	rig_say(rig->check, bulk_message("aa11", 1));
+	json_decref(rig_expect(rig->engine, "is", "stream", &engine[0]));
+	json_decref(rig_expect(rig->check, "stream", "bulk", &check[0]));
+	close(engine[0]);
+	close(check[0]);
+	close(control);
+	stream_free(&hook);
+	json_decref(hello);
+}
+
+static void test_an_unknown_ticket_is_closed(void **state)
+{
+	struct rig *rig = *state;
+	struct stream *hook;
+	json_t *hello;
+	int control = attached(rig, &hook, &hello);
+	int fd = -1;
+
+	rig_say(rig->engine, streams_message(hello, "aa11", 1));
+	rig_say(rig->check, bulk_message("aa12", 1));
+	/* The stream is granted, the ticket is not. */
+	json_decref(rig_expect(rig->check, "stream", "bulk", &fd));
+	assert_true(fd >= 0);
+	assert_true(rig_is_closed(fd));
+	close(fd);
+	/* One more than the ticket is for. */
+	rig_say(rig->check, bulk_message("aa11", 2));
+	json_decref(rig_expect(rig->engine, "is", "stream", &fd));
+	int first = -1, second = -1;
+	do { /* the first connection's end may be told in between */
+		json_decref(rig_expect(rig->check, "stream", "bulk", &first));
+	} while (first < 0);
+	json_decref(rig_expect(rig->check, "stream", "bulk", &second));
+	struct pollfd wait[2] = {{.fd = first, .events = POLLIN}, {.fd = second, .events = POLLIN}};
+	assert_int_equal(poll(wait, 2, RIG_WAIT_MS), 1);
+	assert_true(rig_is_closed(wait[0].revents ? first : second));
+	rig_pass(fd, wait[0].revents ? second : first, 10000);
+	close(first);
+	close(second);
+	close(fd);
+	close(control);
+	stream_free(&hook);
+	json_decref(hello);
+}
+
+static void test_pull_needs_no_tunnel(void **state)
+{
+	struct rig *rig = *state;
+	int engine = -1, check = -1;
+
+	rig_engine(rig);
+	rig_link(rig, &plain);
+	rig_say(rig->parent, json_pack("{s:s}", "connect", "pull"));
+	json_decref(rig_expect(rig->engine, "is", "pull", &engine));
+	json_decref(rig_expect(rig->check, "stream", "pull", &check));
+	rig_pass(check, engine, 1000);
+	rig_pass(engine, check, 1024 * 1024);
+	close(check);
+	assert_true(rig_is_closed(engine));
+	close(engine);
+	json_t *message = rig_expect(rig->parent, "state", "closed", NULL);
+	assert_string_equal(jsonio_string(message, "connection"), "pull");
+	assert_int_equal(jsonio_integer(message, "code"), 0);
+	json_decref(message);
+}
+
+static void test_the_last_bytes_arrive_before_the_end(void **state)
+{
+	struct rig *rig = *state;
+	static uint8_t chunk[300000];
+	int engine = -1, check = -1;
+
+	rig_engine(rig);
+	rig_link(rig, &plain);
+	for (int round = 0; round < 5; round++) {
+		rig_say(rig->parent, json_pack("{s:s}", "connect", "pull"));
+		json_decref(rig_expect(rig->engine, "is", "pull", &engine));
+		json_decref(rig_expect(rig->check, "stream", "pull", &check));
+		for (size_t sent = 0; sent < sizeof chunk;) {
+			ssize_t count = send(engine, chunk, sizeof chunk - sent, MSG_NOSIGNAL);
+			assert_true(count > 0);
+			sent += (size_t)count;
+		}
+		close(engine);
+		size_t received = 0;
+		for (ssize_t count; (count = recv(check, chunk, sizeof chunk, 0)) > 0;)
+			received += (size_t)count;
+		assert_int_equal(received, sizeof chunk);
+		close(check);
+	}
+}
+
+static void test_an_engine_that_dies_takes_its_streams(void **state)
+{
+	struct rig *rig = *state;
+	struct stream *hook;
+	json_t *hello, *again;
+	int fd = attached(rig, &hook, &hello);
+
+	file_close(&rig->engine);
+	assert_true(rig_is_closed(stream_fd(hook)));
+	assert_true(rig_is_closed(fd));
+	file_close(&fd);
+	stream_free(&hook);
+	rig_engine(rig);
+	hook = rig_hello(rig, &again);
+	/* The SSH connection is the same: ten thousand appliances need not log in anew because the engine restarts. */
+	assert_int_equal(jsonio_integer(again, "connection"), jsonio_integer(hello, "connection"));
+	stream_free(&hook);
+	json_decref(hello);
+	json_decref(again);
+}
+
+static void test_nobody_logs_in_before_ready(void **state)
+{
+	struct rig *rig = *state;
+	json_t *hello;
+
+	rig_link(rig, &plain);
+	rig_open_tunnel(rig);
+	json_t *message = NULL;
+	do { /* "connecting" comes first without a reason */
+		json_decref(message);
+		message = rig_expect(rig->parent, "state", "connecting", NULL);
+	} while (jsonio_integer(message, "code") == 0);
+	assert_int_equal(jsonio_integer(message, "code"), ERROR_NOT_PERMITTED);
+	json_decref(message);
+	rig_engine(rig);
+	struct stream *hook = rig_hello(rig, &hello);
+	stream_free(&hook);
+	json_decref(hello);
+}
+
+static void test_a_dismissed_key_loses_its_connection(void **state)
+{
+	struct rig *rig = *state;
+	struct stream *hook;
+	json_t *hello;
+	int fd = attached(rig, &hook, &hello);
+
+	rig_say(rig->engine, json_pack("{s:s, s:s}", "do", "dismiss", "key", rig->key_hex));
+	json_t *gone = rig_expect(rig->engine, "is", "gone", NULL);
+	assert_int_equal(jsonio_integer(gone, "connection"), jsonio_integer(hello, "connection"));
+	assert_true(rig_is_closed(fd));
+	/* Asking for what is gone is answered. */
+	rig_say(rig->engine, attach_message(hello));
+	json_decref(rig_expect(rig->engine, "is", "gone", NULL));
+	json_decref(gone);
+	json_decref(hello);
+	stream_free(&hook);
+	file_close(&fd);
+}
+
+static void test_a_newer_connection_evicts_the_older(void **state)
+{
+	struct rig *rig = *state;
+	struct stream *hook;
+	json_t *hello, *newer;
+	int fd = attached(rig, &hook, &hello);
+	int old_parent = rig->parent, old_check = rig->check;
+	pid_t old_link = rig->link;
+
+	/* The first link is kept; a second one comes with the same key, as a restored machine would. */
+	rig->parent = rig->check = -1;
+	rig->link = 0;
+	rig_link(rig, &plain);
+	rig_open_tunnel(rig);
+	struct stream *hook2 = rig_hello(rig, &newer);
+	assert_true(jsonio_integer(newer, "connection") > jsonio_integer(hello, "connection"));
+	assert_true(rig_is_closed(fd));
+	close(old_parent);
+	rig_wait(old_link);
+	close(old_check);
+	stream_free(&hook);
+	stream_free(&hook2);
+	json_decref(hello);
+	json_decref(newer);
+	file_close(&fd);
+}
+
+static void test_closing_the_tunnel_is_at_once(void **state)
+{
+	struct rig *rig = *state;
+	struct stream *hook;
+	json_t *hello;
+	int fd = attached(rig, &hook, &hello);
+
+	rig_say(rig->parent, json_pack("{s:s}", "tunnel", "close"));
+	json_t *message = rig_expect(rig->parent, "state", "closed", NULL);
+	assert_int_equal(jsonio_integer(message, "code"), 0);
+	json_decref(rig_expect(rig->engine, "is", "gone", NULL));
+	assert_true(rig_is_closed(fd));
+	assert_true(rig_is_closed(stream_fd(hook)));
+	/* And opens again. */
+	stream_free(&hook);
+	json_decref(hello);
+	rig_open_tunnel(rig);
+	hook = rig_hello(rig, &hello);
+	stream_free(&hook);
+	json_decref(hello);
+	json_decref(message);
+	file_close(&fd);
+}
+
+static void test_the_tunnel_ends_on_time(void **state)
+{
+	struct rig *rig = *state;
+	json_t *hello;
+
+	rig_engine(rig);
+	rig_link(rig, &plain);
+	rig_say(rig->parent, json_pack("{s:s, s:s, s:I, s:b}", "tunnel", "open", "scope", "status", "until",
+				       (json_int_t)clock_now() + 2, "permanent", 0));
+	struct stream *hook = rig_hello(rig, &hello);
+	json_decref(rig_expect(rig->parent, "state", "closed", NULL));
+	assert_true(rig_is_closed(stream_fd(hook)));
+	stream_free(&hook);
+	json_decref(hello);
+}
+
+static void test_another_host_key_is_refused(void **state)
+{
+	struct rig *rig = *state;
+	char hub[256], wrong[65];
+	CLEANUP(file_close) int directory = -1;
+	struct error error;
+
+	memset(wrong, 'a', 64);
+	wrong[64] = 0;
+	snprintf(hub, sizeof hub, "{\"host\":\"127.0.0.1\",\"port\":%u,\"host_key\":\"%s\"}", rig->port, wrong);
+	assert_int_equal(file_open_directory(rig->directory, &directory, &error), 0);
+	assert_int_equal(file_replace_at(directory, "hub.json", hub, strlen(hub), 0600, &error), 0);
+	rig_engine(rig);
+	rig_link(rig, &plain);
+	rig_open_tunnel(rig);
+	json_t *message = rig_expect(rig->parent, "state", "closed", NULL);
+	assert_int_equal(jsonio_integer(message, "code"), ERROR_DATA);
+	assert_non_null(strstr(jsonio_string(message, "text"), "SHA256:"));
+	json_decref(message);
+}
+
+static void test_a_link_without_a_join_says_so(void **state)
+{
+	struct rig *rig = *state;
+	CLEANUP(file_close) int directory = -1;
+	struct error error;
+
+	assert_int_equal(file_open_directory(rig->directory, &directory, &error), 0);
+	assert_int_equal(unlinkat(directory, "appliance_key", 0), 0);
+	rig_link(rig, &plain);
+	rig_open_tunnel(rig);
+	json_t *message = rig_expect(rig->parent, "state", "closed", NULL);
+	assert_int_equal(jsonio_integer(message, "code"), ERROR_CONFIG);
+	assert_non_null(strstr(jsonio_string(message, "text"), "join"));
+	json_decref(message);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, rig_set_up, rig_tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_hello_idles_and_is_attached),
+		TEST(test_bytes_before_the_attach_come_first),
+		TEST(test_letting_go_brings_a_new_hello),
+		TEST(test_a_slow_reader_holds_the_sender),
+		TEST(test_bulk_streams_show_their_ticket),
+		TEST(test_an_unknown_ticket_is_closed),
+		TEST(test_pull_needs_no_tunnel),
+		TEST(test_the_last_bytes_arrive_before_the_end),
+		TEST(test_an_engine_that_dies_takes_its_streams),
+		TEST(test_nobody_logs_in_before_ready),
+		TEST(test_a_dismissed_key_loses_its_connection),
+		TEST(test_a_newer_connection_evicts_the_older),
+		TEST(test_closing_the_tunnel_is_at_once),
+		TEST(test_the_tunnel_ends_on_time),
+		TEST(test_another_host_key_is_refused),
+		TEST(test_a_link_without_a_join_says_so),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
