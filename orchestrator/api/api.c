@@ -137,5 +137,5 @@ int api_main(int supervisor_fd)
 	if (run(&api, supervisor_fd, &error) == 0)
 		return 0;
 	log_failure("api", &error);
-	return error.code;
+	return (int)error.code;
 }

@@ -75,7 +75,7 @@ static int hold_for_support(struct api_call *call, const char *id, const struct 
 		.owner = UPGRADE_ENGINE,
 		.actor = call->caller->actor,
 		.text = held->text,
-		.code = held->code,
+		.code = (int)held->code,
 		.held_for = "entitlement",
 		.fence = -1,
 		.now = call->now,
