@@ -195,7 +195,7 @@ int inifile_parse(const char *text, size_t size, const char *name, enum error_co
 
 	if (size > INIFILE_SIZE_MOST)
 		return error_set(error, code, "length", "%s is longer than %d bytes", name, INIFILE_SIZE_MOST);
-	int status = scan(&reader, text, size);
+	int status = size ? scan(&reader, text, size) : 0;
 	for (size_t at = 0; status == 0 && at < size;) {
 		const char *newline = memchr(text + at, '\n', size - at);
 		size_t length = newline ? (size_t)(newline - text) - at : size - at;
