@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "release/layout.h"
 #include "release/library.h"
 
 #define MANIFEST_MEMBER "manifest.json"
@@ -128,16 +129,19 @@ int chain_write(int directory, struct bundle_writer *writer, struct error *error
 static int write_blobs(int directory, const struct manifest *manifest, struct bundle_writer *writer,
 		       struct error *error)
 {
+	CLEANUP(free_pointer) bool *repeated = calloc(manifest->blob_count + 1, sizeof(*repeated));
+	if (repeated == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the chain");
+	int listed = layout_mark_repeated(manifest, repeated, error);
+	if (listed < 0)
+		return listed;
 	for (size_t i = 0; i < manifest->blob_count; i++) {
 		CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(MANIFEST_BLOB_STORED_MOST);
 		CLEANUP(file_close) int fd = -1;
 		char name[sizeof("blobs/") + HASH_HEX_SIZE] = "blobs/";
 		uint8_t hash[HASH_SIZE];
-		bool repeated = false;
 
-		for (size_t j = 0; j < i && !repeated; j++)
-			repeated = memcmp(manifest->blobs[j].hash, manifest->blobs[i].hash, HASH_SIZE) == 0;
-		if (repeated)
+		if (repeated[i])
 			continue;
 		hash_to_hex(manifest->blobs[i].hash, HASH_SIZE, name + strlen(name));
 		int result = file_open_beneath(directory, name, O_RDONLY | O_NONBLOCK, 0, &fd, error);

@@ -134,3 +134,26 @@ int layout_plan(struct manifest *manifest, struct error *error)
 	int result = plan_contents(manifest, error);
 	return result < 0 ? result : plan_blobs(manifest, error);
 }
+
+static int by_blob_hash(const void *a, const void *b, void *context)
+{
+	const struct manifest_blob *blobs = context;
+	size_t x = *(const size_t *)a, y = *(const size_t *)b;
+	int order = memcmp(blobs[x].hash, blobs[y].hash, HASH_SIZE);
+	return order != 0 ? order : (x > y) - (x < y);
+}
+
+int layout_mark_repeated(const struct manifest *manifest, bool *ret_repeated, struct error *error)
+{
+	CLEANUP(free_pointer) size_t *order = calloc(manifest->blob_count + 1, sizeof(*order));
+	if (order == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to lay out release %s",
+				 manifest->version);
+	for (size_t i = 0; i < manifest->blob_count; i++)
+		order[i] = i;
+	qsort_r(order, manifest->blob_count, sizeof(*order), by_blob_hash, manifest->blobs);
+	for (size_t i = 0; i < manifest->blob_count; i++)
+		ret_repeated[order[i]] = i > 0 && memcmp(manifest->blobs[order[i - 1]].hash,
+							 manifest->blobs[order[i]].hash, HASH_SIZE) == 0;
+	return 0;
+}

@@ -10,4 +10,8 @@
  * before is freed. Hashes and stored sizes of the blobs are the compressor's. */
 int layout_plan(struct manifest *manifest, struct error *error) MUST_CHECK;
 
+/* Marks blobs whose bytes an earlier one has too: long runs of the same byte make such. They are stored once. The array
+ * has manifest->blob_count places. */
+int layout_mark_repeated(const struct manifest *manifest, bool *ret_repeated, struct error *error) MUST_CHECK;
+
 #endif

@@ -315,29 +315,6 @@ static int find_sources(struct pack *pack, uint64_t *ret_offsets, struct error *
 	return 0;
 }
 
-static int by_blob_hash(const void *a, const void *b, void *context)
-{
-	const struct manifest_blob *blobs = context;
-	size_t x = *(const size_t *)a, y = *(const size_t *)b;
-	int order = memcmp(blobs[x].hash, blobs[y].hash, HASH_SIZE);
-	return order != 0 ? order : (x > y) - (x < y);
-}
-
-/* Marks blobs whose bytes an earlier one has too: long runs of the same byte make such. They are stored once. */
-static int mark_repeated(const struct manifest *manifest, bool *repeated, struct error *error)
-{
-	CLEANUP(free_pointer) size_t *order = calloc(manifest->blob_count + 1, sizeof(*order));
-	if (order == NULL)
-		return no_memory(error);
-	for (size_t i = 0; i < manifest->blob_count; i++)
-		order[i] = i;
-	qsort_r(order, manifest->blob_count, sizeof(*order), by_blob_hash, manifest->blobs);
-	for (size_t i = 1; i < manifest->blob_count; i++)
-		repeated[order[i]] =
-			memcmp(manifest->blobs[order[i - 1]].hash, manifest->blobs[order[i]].hash, HASH_SIZE) == 0;
-	return 0;
-}
-
 static int write_blobs(const struct pack *pack, const uint64_t *offsets, struct bundle_writer *writer,
 		       struct error *error)
 {
@@ -347,7 +324,7 @@ static int write_blobs(const struct pack *pack, const uint64_t *offsets, struct 
 
 	if (repeated == NULL || bytes == NULL)
 		return no_memory(error);
-	int result = mark_repeated(manifest, repeated, error);
+	int result = layout_mark_repeated(manifest, repeated, error);
 	for (size_t i = 0; result == 0 && i < manifest->blob_count; i++) {
 		char name[sizeof("blobs/") + HASH_HEX_SIZE] = "blobs/";
 		if (repeated[i])
