@@ -86,13 +86,23 @@ void cli_output_format(const json_t *value, enum cli_format format, char *ret_te
 	tidy(ret_text);
 }
 
-void cli_output_text(const char *text)
+static void print_line(FILE *stream, const char *text)
 {
 	char line[4096];
 
 	snprintf(line, sizeof(line), "%s", text);
 	tidy(line);
-	puts(line);
+	fprintf(stream, "%s\n", line);
+}
+
+void cli_output_text(const char *text)
+{
+	print_line(stdout, text);
+}
+
+void cli_output_note(const char *text)
+{
+	print_line(stderr, text);
 }
 
 /* Columns on a screen: code points, as near as one gets without tables. */

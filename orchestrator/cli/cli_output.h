@@ -42,7 +42,9 @@ struct cli_view {
 bool cli_output_is_terminal(int fd);
 bool cli_output_is_coloured(int fd);
 
+/* A line on stdout; a line on stderr. */
 void cli_output_text(const char *text);
+void cli_output_note(const char *text);
 /* The value of a field, readable, in a buffer of `size`. */
 void cli_output_format(const json_t *value, enum cli_format format, char *ret_text, size_t size);
 int cli_output_table(const json_t *rows, const struct cli_column *columns, struct error *error) MUST_CHECK;

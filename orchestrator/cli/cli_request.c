@@ -176,7 +176,7 @@ int cli_request_show(const struct command_line *line, const struct cli_view *vie
 	case CLI_NOTHING:
 		if (cli_request_expand(line, view->said, CLI_REQUEST_PLAIN, &said, error) < 0)
 			return -(int)error->code;
-		fprintf(stderr, "%s\n", (const char *)said.data);
+		cli_output_note((const char *)said.data);
 		return 0;
 	case CLI_VALUE:
 		cli_output_format(json_object_get(answer, view->columns[0].key), view->columns[0].format, value,

@@ -150,12 +150,14 @@ static void show_progress(struct watch *watch, const json_t *upgrade)
 
 static void show_events(struct watch *watch, const json_t *upgrade)
 {
+	const char *last = "";
 	size_t index;
 	const json_t *event;
 
 	json_array_foreach(jsonio_member(upgrade, "events"), index, event)
 	{
 		char at[32], line[1024];
+		last = text_of(event, "text");
 		if (jsonio_integer(event, "seq") <= watch->seen)
 			continue;
 		watch->seen = jsonio_integer(event, "seq");
@@ -164,13 +166,16 @@ static void show_events(struct watch *watch, const json_t *upgrade)
 		clear_bar(watch);
 		cli_output_text(line);
 	}
-	const char *why = text_of(upgrade, "why");
-	if (strncmp(watch->why, why, sizeof(watch->why) - 1) != 0) {
-		snprintf(watch->why, sizeof(watch->why), "%s", why);
-		clear_bar(watch);
-		fflush(stdout);
-	}
 	fflush(stdout);
+	/* What it waits for, where no event says so. */
+	const char *why = text_of(upgrade, "why");
+	if (strncmp(watch->why, why, sizeof(watch->why) - 1) == 0)
+		return;
+	snprintf(watch->why, sizeof(watch->why), "%s", why);
+	if (why[0] && strcmp(why, last) != 0) {
+		clear_bar(watch);
+		cli_output_note(why);
+	}
 }
 
 static bool has_ended(const char *state, const char *until)
