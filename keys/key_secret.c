@@ -160,6 +160,7 @@ int key_secret_create(const char *path, const struct key_passphrase *passphrase,
 	CLEANUP(wipe_file) json_t *file = NULL;
 	CLEANUP(buffer_wipe) struct buffer text = BUFFER_INIT(KEY_FILE_MOST);
 	CLEANUP(free_pointer) char *public_path = NULL;
+	uint8_t *room;
 	int r;
 
 	if (asprintf(&public_path, "%s.pub", path) < 0)
@@ -178,6 +179,9 @@ int key_secret_create(const char *path, const struct key_passphrase *passphrase,
 		file = file_object(secret, "none", seed, sizeof seed);
 		r = file ? 0 : error_set(error, ERROR_CANNOT_CREATE, "memory", "%s: no memory", path);
 	}
+	/* All at once: a buffer that grows leaves copies behind. */
+	if (!r)
+		r = buffer_reserve(&text, KEY_FILE_MOST, &room, error);
 	if (!r)
 		r = jsonio_write(file, true, &text, error);
 	if (!r)

@@ -70,8 +70,14 @@ static int ask(int terminal, const char *question, const char *what, struct buff
 	CLEANUP(file_close) int signals = -1;
 	struct termios before, quiet;
 	sigset_t fatal, old;
+	uint8_t *room;
 	int r;
 
+	/* All at once: a buffer that grows leaves copies behind. */
+	ret_text->limit = PASSPHRASE_MOST;
+	r = buffer_reserve(ret_text, PASSPHRASE_MOST, &room, error);
+	if (r)
+		return r;
 	if (tcgetattr(terminal, &before))
 		return error_set_errno(error, ERROR_USAGE, "passphrase", "%s: no terminal to ask at", what);
 	sigemptyset(&fatal);
@@ -82,7 +88,6 @@ static int ask(int terminal, const char *question, const char *what, struct buff
 	quiet = before;
 	quiet.c_lflag &= ~(tcflag_t)ECHO;
 	quiet.c_lflag |= ICANON | ECHONL;
-	ret_text->limit = PASSPHRASE_MOST;
 	r = tcsetattr(terminal, TCSAFLUSH, &quiet) ? error_set_errno(error, ERROR_BUG, "terminal", "echo stays on") : 0;
 	if (!r && dprintf(terminal, "%s %s: ", question, what) < 0)
 		r = error_set_errno(error, ERROR_BUG, "terminal", "cannot write to the terminal");

@@ -7,8 +7,8 @@
 #include "keys/delegation.h"
 #include "keys/trust_set.h"
 
-/* In one sitting; more come with the next refresh. */
-#define ROOTS_MOST 256
+/* Since the installed root. */
+#define HISTORY_MOST 4096
 
 static const struct {
 	const char *file;
@@ -156,7 +156,7 @@ void trust_stored_load(struct trust *trust, enum role_kind kind)
  * from there on. The stored root.json itself is never an anchor, only what the installed root vouches for. */
 static void walk_history(struct trust *trust)
 {
-	for (int i = 0; i < ROOTS_MOST; i++) {
+	for (int i = 0; i < HISTORY_MOST; i++) {
 		CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(ROLE_ROOT_MOST);
 		struct role_root *next = NULL;
 		struct error ignored;

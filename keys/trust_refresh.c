@@ -4,7 +4,9 @@
 #include "base/file.h"
 #include "keys/trust_set.h"
 
-#define ROOTS_MOST     256
+/* In one refresh (python-tuf has the same). */
+#define ROOTS_MOST 256
+/* Without a timestamp. */
 #define SNAPSHOTS_MOST 1024
 
 static bool is_missing(const struct error *error)

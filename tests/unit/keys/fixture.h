@@ -198,8 +198,9 @@ UNUSED static int repository_fetch(void *context, const char *name, size_t most,
 	struct repository *repository = context;
 	const struct buffer *bytes = repository_file(repository, name);
 
-	strncat(repository->asked, name, sizeof repository->asked - strlen(repository->asked) - 2);
-	strcat(repository->asked, " ");
+	size_t used = strlen(repository->asked);
+
+	snprintf(repository->asked + used, sizeof repository->asked - used, "%s ", name);
 	if (repository->broken.code) {
 		*error = repository->broken;
 		return -(int)error->code;

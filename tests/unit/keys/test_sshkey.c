@@ -25,6 +25,14 @@ static int end(void **state)
 	return 0;
 }
 
+static void need_ssh_keygen(void)
+{
+	if (run_shell("/", "command -v ssh-keygen")) {
+		print_message("skipped: keys/sshkey (ssh-keygen is not installed)\n");
+		skip();
+	}
+}
+
 static void make_seed(int number, uint8_t seed[static 32], uint8_t public_key[static 32])
 {
 	uint8_t secret[SECRET_ED25519_SECRET];
@@ -45,6 +53,7 @@ static void ssh_keygen_reads_our_keys(void **state)
 	struct state *s = *state;
 	struct error error = {0};
 
+	need_ssh_keygen();
 	/* Comments of every length make every padding. */
 	for (int i = 0; i < 9; i++) {
 		CLEANUP(buffer_free) struct buffer text = {0}, printed = {0}, listed = {0};
@@ -74,6 +83,7 @@ static void we_read_the_keys_of_ssh_keygen(void **state)
 	uint8_t seed[32], public_key[32], stated[32], secret[SECRET_ED25519_SECRET];
 	struct error error = {0};
 
+	need_ssh_keygen();
 	assert_int_equal(run_shell(s->path, "ssh-keygen -q -t ed25519 -N '' -C 'some comment' -f key"), 0);
 	read_text(s, "key", &text);
 	read_text(s, "key.pub", &line);
@@ -90,6 +100,7 @@ static void other_keys_are_refused(void **state)
 		"openssl genpkey -algorithm ed25519 -out key; echo 'ssh-rsa AAAA' > key.pub"};
 	struct state *s = *state;
 
+	need_ssh_keygen();
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
 		CLEANUP(buffer_free) struct buffer text = {0}, line = {0};
 		uint8_t seed[32] = {0}, zero[32] = {0};

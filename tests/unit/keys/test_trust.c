@@ -698,6 +698,31 @@ static void folder_is_a_source(void **state)
 	drop_directory(path, folder);
 }
 
+static void what_cannot_be_stored_is_not_trusted(void **state)
+{
+	static const char *const blocked[] = {"timestamp.json/x", "snapshot.json/x", "targets.json/x"};
+	struct state *s = *state;
+	struct error error = {0};
+
+	assert_ok(refresh(s, &error));
+	for (size_t i = 0; i < ARRAY_SIZE(blocked); i++) {
+		json_int_t before = version_of(s->repository.targets);
+		char name[32];
+
+		/* A directory in the way cannot be replaced by a file. */
+		snprintf(name, sizeof name, "%.*s", (int)strcspn(blocked[i], "/"), blocked[i]);
+		assert_ok(file_remove_tree_at(s->directory, name, &error));
+		assert_ok(file_make_directory_at(s->directory, name, 0755, &error));
+		assert_ok(file_make_directory_at(s->directory, blocked[i], 0755, &error));
+		publish_next(&s->repository);
+		assert_int_equal(refresh(s, &error), -ERROR_CANNOT_CREATE);
+		assert_true(trust_version(s->trust, (enum role_kind)(i + 1)) <= before);
+		assert_ok(file_remove_tree_at(s->directory, name, &error));
+		assert_ok(refresh(s, &error));
+		assert_int_equal(trust_version(s->trust, ROLE_TARGETS), version_of(s->repository.targets));
+	}
+}
+
 static void malformed_metadata_is_refused_by_name(void **state)
 {
 	static const char *const texts[] = {"",
@@ -773,6 +798,7 @@ int main(void)
 		TEST(repository_without_consistent_snapshots),
 		TEST(targets_are_fetched_by_hash_and_checked),
 		TEST(folder_is_a_source),
+		TEST(what_cannot_be_stored_is_not_trusted),
 		TEST(malformed_metadata_is_refused_by_name),
 		TEST(root_hash_does_not_change_with_signatures),
 	};
