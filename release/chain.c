@@ -20,10 +20,14 @@ static int copy_file(int directory, const char *name, size_t most, struct bundle
 	CLEANUP(file_close) int fd = -1;
 
 	*ret_there = false;
-	int result = file_open_beneath(directory, name, O_RDONLY | O_NONBLOCK, 0, &fd, error);
-	if (result < 0)
-		return strcmp(error->name, "missing") == 0 ? 0 : result;
-	result = file_read_fd(fd, name, &bytes, error);
+	struct error why;
+	if (file_open_beneath(directory, name, O_RDONLY | O_NONBLOCK, 0, &fd, &why) < 0) {
+		if (strcmp(why.name, "missing") == 0)
+			return 0;
+		*error = why;
+		return -(int)why.code;
+	}
+	int result = file_read_fd(fd, name, &bytes, error);
 	if (result == 0)
 		result = bundle_add(writer, name, bytes.data, bytes.size, error);
 	*ret_there = result == 0;

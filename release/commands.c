@@ -57,7 +57,7 @@ int commands_print(const struct command_line *line, const json_t *report, struct
 	}
 	if (jsonio_write(report, true, &text, error) < 0)
 		return (int)error->code;
-	printf("%s\n", (const char *)text.data);
+	printf("%s", (const char *)text.data);
 	return 0;
 }
 

@@ -83,11 +83,13 @@ int listing_strangers(int directory, const struct manifest *manifest, enum manif
 		CLEANUP(file_close) int fd = -1;
 		if (entry->root != root || entry->type != MANIFEST_DIRECTORY)
 			continue;
-		result = file_open_beneath(directory, entry->path, O_RDONLY | O_DIRECTORY, 0, &fd, error);
-		if (result == 0)
+		struct error why;
+		if (file_open_beneath(directory, entry->path, O_RDONLY | O_DIRECTORY, 0, &fd, &why) == 0) {
 			result = list_directory(&listing, fd, entry->path, error);
-		else if (strcmp(error->name, "missing") == 0)
-			result = 0;
+		} else if (strcmp(why.name, "missing") != 0) {
+			*error = why;
+			result = -(int)why.code;
+		}
 	}
 	return result;
 }

@@ -45,9 +45,13 @@ int repository_read(int metadata, const char *name, size_t size_most, struct env
 		    struct error *error)
 {
 	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(size_most);
-	int result = file_read_at(metadata, name, &bytes, error);
-	if (result < 0)
-		return strcmp(error->name, "missing") == 0 ? 0 : result;
+	struct error why;
+	if (file_read_at(metadata, name, &bytes, &why) < 0) {
+		if (strcmp(why.name, "missing") == 0)
+			return 0;
+		*error = why;
+		return -(int)why.code;
+	}
 	return envelope_parse(bytes.data, bytes.size, name, ret_envelope, error);
 }
 
@@ -124,10 +128,15 @@ int repository_put(int directory, const char *path, const void *bytes, size_t si
 	int result = file_open_parent_beneath(directory, path, true, &parent, &name, error);
 	if (result < 0)
 		return result;
-	result = file_create_at(parent, name, bytes, size, 0644, error);
-	if (result == 0 || strcmp(error->name, "exists") != 0)
+	struct error why;
+	result = file_create_at(parent, name, bytes, size, 0644, &why);
+	if (result == 0)
+		return 0;
+	if (strcmp(why.name, "exists") != 0) {
+		*error = why;
 		return result;
-	if (file_read_at(parent, name, &standing, error) == 0 && standing.size == size &&
+	}
+	if (file_read_at(parent, name, &standing, &why) == 0 && standing.size == size &&
 	    memcmp(standing.data, bytes, size) == 0)
 		return 0;
 	return error_set(error, ERROR_CANNOT_CREATE, "exists",

@@ -72,7 +72,8 @@ int repository_sign(struct repository *repository, const struct key_secret *secr
 		    struct repository_signed *ret_signed, struct error *error) MUST_CHECK;
 
 /* Under threshold ERROR_DATA "signature" names who is missing, and nothing changes. With nothing staged the snapshot
- * (and timestamp) are issued anew. `timestamp` NULL: none is written. */
+ * (and timestamp) are issued anew. `timestamp` NULL: none is written, and one
+ * that speaks of the set before is set aside. */
 int repository_publish(struct repository *repository, struct key_secret *const *snapshot, size_t snapshot_count,
 		       const struct key_secret *timestamp, struct error *error) MUST_CHECK;
 

@@ -10,6 +10,9 @@
 #include "release/chain.h"
 #include "release/repository_state.h"
 
+/* The last timestamp, set aside when a set was published without one: versions go on from it. */
+#define KEPT_TIMESTAMP "kept.timestamp.json"
+
 static int no_memory(struct error *error)
 {
 	return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to publish");
@@ -230,6 +233,8 @@ static int timestamp_version(const struct repository *repository, int64_t *ret_v
 	struct role_head head = {0};
 
 	int result = repository_read(repository->metadata, "timestamp.json", ROLE_TIMESTAMP_MOST, &standing, error);
+	if (result == 0 && standing == NULL)
+		result = repository_read(repository->metadata, KEPT_TIMESTAMP, ROLE_TIMESTAMP_MOST, &standing, error);
 	if (result == 0 && standing != NULL)
 		result = role_head(envelope_signed(standing), ROLE_TIMESTAMP, "timestamp.json", &head, error);
 	if (result == 0)
@@ -292,6 +297,10 @@ int repository_publish(struct repository *repository, struct key_secret *const *
 		result = write_snapshot(repository, snapshot, snapshot_count, error);
 	if (result == 0 && timestamp != NULL)
 		result = write_timestamp(repository, timestamp, version, error);
+	/* One that speaks of the set before would hide the new one from whoever reads this folder. */
+	else if (result == 0 && faccessat(repository->metadata, "timestamp.json", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		result = file_rename_at(repository->metadata, "timestamp.json", repository->metadata, KEPT_TIMESTAMP,
+					error);
 	if (result < 0)
 		return result;
 	/* Older than what is published now, so nobody looks at it; gone all the same. */

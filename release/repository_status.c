@@ -76,14 +76,15 @@ static int add_role(struct repository *repository, enum role_kind kind, json_t *
 static int add_staged(const struct repository *repository, json_t *staged, struct error *error)
 {
 	const struct role_root *keys = repository->keys != NULL ? repository->keys : repository->staged_keys;
-	const struct envelope *names = repository->staged_root != NULL ? repository->staged_root : repository->root;
+	const struct envelope *names = repository->root != NULL ? repository->root : repository->staged_root;
 	const json_t *root = names != NULL ? envelope_signed(names) : NULL;
 	struct role_head head;
 
 	if (repository->staged_root != NULL) {
-		json_t *value = json_pack(
-			"{s:I, s:o}", "version", (json_int_t)repository->versions[ROLE_ROOT] + 1, "own",
-			signatures(repository->staged_root, &repository->staged_keys->roles[ROLE_ROOT], root));
+		json_t *value =
+			json_pack("{s:I, s:o}", "version", (json_int_t)repository->versions[ROLE_ROOT] + 1, "own",
+				  signatures(repository->staged_root, &repository->staged_keys->roles[ROLE_ROOT],
+					     envelope_signed(repository->staged_root)));
 		if (repository->keys != NULL && value != NULL &&
 		    json_object_set_new(value, "before",
 					signatures(repository->staged_root, &repository->keys->roles[ROLE_ROOT],

@@ -174,11 +174,11 @@ int staging_remove(const struct staging *staging, const struct manifest_entry *e
 static int create_file(const struct staging *staging, const struct manifest_entry *entry, int *ret_fd,
 		       struct error *error)
 {
-	int result = file_open_beneath(staging->roots[entry->root], entry->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW,
-				       0600, ret_fd, error);
-	if (result == 0)
+	struct error ignored;
+	if (file_open_beneath(staging->roots[entry->root], entry->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600,
+			      ret_fd, &ignored) == 0)
 		return 0;
-	result = staging_remove(staging, entry, error);
+	int result = staging_remove(staging, entry, error);
 	if (result == 0)
 		result = file_open_beneath(staging->roots[entry->root], entry->path,
 					   O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, ret_fd, error);

@@ -247,9 +247,11 @@ static int plan_blobs(struct unpack *unpack, struct error *error)
 			continue;
 		/* Recorded blobs brought all of it. When the whole is wrong its blobs were just marked as wanted again.
 		 */
-		int result = complete_content(unpack, i, error);
-		if (result < 0 && error->code != ERROR_DATA)
-			return result;
+		struct error why;
+		if (complete_content(unpack, i, &why) < 0 && why.code != ERROR_DATA) {
+			*error = why;
+			return -(int)why.code;
+		}
 	}
 	return 0;
 }
