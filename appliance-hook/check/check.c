@@ -269,9 +269,9 @@ static int from_link(struct check *check, const json_t *packet, int fd, struct e
 	if (jsonio_check(packet, stream_fields, "link's packet", error) < 0)
 		return -(int)error->code;
 	const char *name = jsonio_string(packet, "stream");
-	/* Without a descriptor: bulk streams that could not be had. The session's patience decides. */
-	if (stream < 0)
-		return 0;
+	/* Only bulk streams may come without: they could not be had, and the session need not wait for them. */
+	if (stream < 0 && strcmp(name, "bulk") != 0)
+		return error_set(error, ERROR_DATA, "stream", "link names a stream and brings none");
 	for (size_t i = 0; i < ARRAY_SIZE(streams); i++)
 		if (strcmp(streams[i].name, name) == 0) {
 			int taken = stream;

@@ -88,7 +88,8 @@ static int add_bulk(struct transfer *transfer, int fd, struct error *error)
 	return 0;
 }
 
-/* One packet of the broker: {"bulk": TICKET} and a descriptor. Streams of another ticket are late and closed. */
+/* One packet of the broker: {"bulk": TICKET} and a descriptor, or none. Streams of another ticket are late and closed.
+ */
 static int take_bulk(struct transfer *transfer, struct error *error)
 {
 	CLEANUP(file_close) int fd = -1;
@@ -96,8 +97,13 @@ static int take_bulk(struct transfer *transfer, struct error *error)
 	if (packet_receive(transfer->verify->session->broker, &packet, &fd, error) < 0)
 		return -(int)error->code;
 	const char *ticket = json_string_value(json_object_get(packet, "bulk"));
-	if (!ticket || fd < 0 || transfer->wish->streams <= 0 || strcmp(ticket, transfer->wish->ticket) != 0)
+	if (!ticket || transfer->wish->streams <= 0 || strcmp(ticket, transfer->wish->ticket) != 0)
 		return 0;
+	/* link could not have the streams: no need to wait for them. */
+	if (fd < 0) {
+		transfer->asked = clock_ticks_ms() - STAGING_BULK_WAIT_MS;
+		return 0;
+	}
 	int taken = fd;
 	fd = -1;
 	return add_bulk(transfer, taken, error);
