@@ -129,7 +129,7 @@ static bool miss_if_late(const struct item *item, const char *because)
 				      .code = ERROR_NOT_NOW,
 				      .fence = -1};
 	bool missed = steps_take(item->engine, &change, "missed its window %s of %s %s: %s", upgrade->window_name,
-				 upgrade->local_start, upgrade->zone, because);
+				 upgrade->local_start, upgrade->zone, because[0] ? because : "it did not start");
 	if (missed && !upgrade->fixed && !upgrade->hold_when_missed && !upgrade->rollback &&
 	    upgrade->state != UPGRADE_REQUESTED)
 		rebook(item);
@@ -352,8 +352,9 @@ static void end_orphans(struct engine *engine)
 		    store_upgrade_get(engine->store, session->upgrade, &upgrade, &error) ||
 		    upgrade.state == UPGRADE_STAGING)
 			continue;
-		log_write(LOG_LEVEL_NOTICE, "%s: staging of upgrade %s ends: it is %s now", session->appliance,
-			  session->upgrade, upgrade_state_name(upgrade.state));
+		if (!session->abort_asked)
+			log_write(LOG_LEVEL_NOTICE, "%s: staging of upgrade %s ends: it is %s now", session->appliance,
+				  session->upgrade, upgrade_state_name(upgrade.state));
 		if (upgrade.state == UPGRADE_CANCELLED && session->talk)
 			staging_abort(session);
 		else
