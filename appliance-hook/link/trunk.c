@@ -17,7 +17,9 @@
 /* A refused stream is asked for again on the same connection: the hub may be waiting for its engine. */
 #define AGAIN_FIRST_MS 200
 #define AGAIN_MOST_MS  30000
+/* A short question of the engine's is no refusal; a stream that ends at once all the same is asked for less often. */
 #define SHORT_LIVED_MS 1000
+#define SHORT_MOST_MS  2000
 
 static const char *const subsystems[] = {
 	[TRUNK_CONTROL] = "nightshift",
@@ -155,9 +157,10 @@ static void on_closed(void *context, unsigned tag UNUSED)
 	}
 	/* The engine has let go, or is not there: the next HELLO goes over a new stream. */
 	bool lived = trunk->granted && clock_ticks_ms() - trunk->granted_at >= SHORT_LIVED_MS;
+	int64_t most = trunk->granted ? SHORT_MOST_MS : AGAIN_MOST_MS;
 	trunk->refusals = lived ? 0 : trunk->refusals + 1;
 	trunk->granted = 0;
-	int64_t delay = AGAIN_FIRST_MS + draw_delay(AGAIN_FIRST_MS, AGAIN_MOST_MS, trunk->refusals);
+	int64_t delay = AGAIN_FIRST_MS + draw_delay(AGAIN_FIRST_MS, most, trunk->refusals);
 	trunk->timer = loop_after(trunk->world->loop, delay, ask, trunk);
 }
 
