@@ -50,6 +50,22 @@ static int allowed(struct engine *engine, const struct store_appliance *box, con
 				   clock_now(), error);
 }
 
+/* A refusal that the customer can do something about; the others mean that there is an older one to look at. */
+static bool tells(const struct error *why)
+{
+	return why->code == ERROR_NOT_PERMITTED || !strcmp(why->name, "unknown-release");
+}
+
+/* Nothing newer is an answer only for those who are supported. */
+static int supported(struct engine *engine, const struct store_appliance *box, const char *from, struct error *error)
+{
+	struct store_release running;
+	struct error unknown = {0};
+	if (store_release_get(engine->store, box->product, from, &running, &unknown))
+		return 0;
+	return store_gate_entitled(engine->store, box->name, from, STORE_GATE_PULL, engine->lapsed, clock_now(), error);
+}
+
 /* The newest of the box's channel that it may have; the running one (*ret_found false) when there is none newer. Lapsed
  * support is told even when there is nothing newer, since nothing is served then. */
 static int choose(struct engine *engine, const struct store_appliance *box, const char *from, const char *to,
@@ -74,7 +90,7 @@ static int choose(struct engine *engine, const struct store_appliance *box, cons
 		if (allowed(engine, box, &releases[i], from, &why) == 0) {
 			*ret_release = releases[i];
 			*ret_found = true;
-		} else if (to || (why.code == ERROR_NOT_PERMITTED && !refused)) {
+		} else if (to || (tells(&why) && !refused)) {
 			first = why;
 			refused = true;
 		}
@@ -86,7 +102,7 @@ static int choose(struct engine *engine, const struct store_appliance *box, cons
 	if (!*ret_found && to)
 		return error_set(error, ERROR_DATA, "unknown-release", "there is no release %s of %s", to,
 				 box->product);
-	return 0;
+	return *ret_found ? 0 : supported(engine, box, from, error);
 }
 
 static int sign_answer(struct pull *pull, const struct store_appliance *box, const char *nonce, const char *version,
