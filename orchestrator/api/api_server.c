@@ -13,6 +13,7 @@
 #include "orchestrator/api/api_route.h"
 #include "orchestrator/store/store_technician.h"
 
+#define USER_MOST         32 /* connections of one user, so that nobody takes them all */
 #define CONNECTIONS_MOST  128
 #define TIMEOUT_SECONDS   15
 #define CONNECTION_MEMORY (32 * 1024)
@@ -25,6 +26,13 @@ struct api_server {
 	struct MHD_Daemon *daemon;
 	int epoll_fd;
 	uint64_t timer;
+	struct peer *peers; /* CONNECTIONS_MOST rows */
+};
+
+/* Who is connected how often; a row without connections is free. */
+struct peer {
+	uid_t uid;
+	unsigned connections;
 };
 
 /* What is kept of a request while its body arrives. */
@@ -52,6 +60,61 @@ static unsigned status_of(enum error_code code)
 		if (statuses[i].code == code)
 			return statuses[i].status;
 	return MHD_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+static int find_user(struct MHD_Connection *connection, int *ret_fd, uid_t *ret_uid)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+
+	if (!info || getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return -1;
+	*ret_fd = info->connect_fd;
+	*ret_uid = peer.uid;
+	return 0;
+}
+
+/* The row of the user, or a free one; there are as many rows as connections. */
+static struct peer *find_peer(struct api_server *server, uid_t uid)
+{
+	struct peer *vacant = NULL;
+
+	for (size_t i = 0; i < CONNECTIONS_MOST; i++) {
+		struct peer *peer = &server->peers[i];
+		if (peer->connections && peer->uid == uid)
+			return peer;
+		if (!peer->connections && !vacant)
+			vacant = peer;
+	}
+	if (vacant)
+		vacant->uid = uid;
+	return vacant;
+}
+
+/* libmicrohttpd counts all connections; this counts each user's. What is too many is shut before it is read. */
+static void on_connection(void *context, struct MHD_Connection *connection, void **state,
+			  enum MHD_ConnectionNotificationCode code)
+{
+	struct peer *peer = *state;
+	int fd = -1;
+	uid_t uid;
+
+	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+		if (peer)
+			peer->connections--;
+		*state = NULL;
+		return;
+	}
+	if (find_user(connection, &fd, &uid) < 0)
+		return;
+	peer = find_peer(context, uid);
+	if (!peer || peer->connections >= USER_MOST) {
+		shutdown(fd, SHUT_RDWR);
+		return;
+	}
+	peer->connections++;
+	*state = peer;
 }
 
 static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned status, struct buffer *text)
@@ -86,17 +149,16 @@ static enum MHD_Result send_error(struct MHD_Connection *connection, const struc
 static int find_caller(struct api_server *server, struct MHD_Connection *connection, struct api_caller *ret_caller,
 		       struct error *error)
 {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
 	struct passwd entry, *found = NULL;
 	char names[16384];
+	int fd = -1;
+	uid_t uid;
 
-	if (!info || getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+	if (find_user(connection, &fd, &uid) < 0)
 		return error_set_errno(error, ERROR_NOT_PERMITTED, "caller", "the caller's user is not known");
-	if (getpwuid_r(peer.uid, &entry, names, sizeof(names), &found) != 0 || !found)
+	if (getpwuid_r(uid, &entry, names, sizeof(names), &found) != 0 || !found)
 		return error_set(error, ERROR_NOT_PERMITTED, "caller",
-				 "uid %u has no user name here, so it is no technician", (unsigned)peer.uid);
+				 "uid %u has no user name here, so it is no technician", (unsigned)uid);
 
 	struct store_technician technician = {0};
 	int result = store_technician_by_login(server->store, found->pw_name, &technician, error);
@@ -246,12 +308,15 @@ int api_server_new(struct loop *loop, int listener, struct store *store, const s
 	if (!server)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the API's server");
 	*server = (struct api_server){.loop = loop, .store = store, .settings = settings, .epoll_fd = -1};
-	server->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, server,
-					  MHD_OPTION_EXTERNAL_LOGGER, log_daemon, NULL, MHD_OPTION_LISTEN_SOCKET,
-					  (MHD_socket)listener, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MOST,
-					  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_SECONDS,
-					  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-					  MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+	server->peers = calloc(CONNECTIONS_MOST, sizeof(*server->peers));
+	if (!server->peers)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the API's server");
+	server->daemon = MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER,
+		log_daemon, NULL, MHD_OPTION_LISTEN_SOCKET, (MHD_socket)listener, MHD_OPTION_CONNECTION_LIMIT,
+		(unsigned)CONNECTIONS_MOST, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_SECONDS,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_CONNECTION,
+		on_connection, server, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
 	if (!server->daemon)
 		return error_set(error, ERROR_BUG, "http", "the API's server does not start");
 	const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
@@ -278,5 +343,6 @@ void api_server_free(struct api_server **server)
 		loop_cancel(gone->loop, gone->timer);
 	if (gone->daemon)
 		MHD_stop_daemon(gone->daemon);
+	free(gone->peers);
 	free(gone);
 }

@@ -1,9 +1,11 @@
 /* The role itself in a process of its own, asked by the command line's own client over a real socket. */
 #include "api_fixture.h"
 
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -175,6 +177,46 @@ static void test_garbage(void **state)
 	assert_int_equal(call(served, "GET", "/v1/status", NULL, &answer), 0);
 }
 
+/* Reads the end of file of a connection that was shut, or times out. */
+static bool is_shut(int fd)
+{
+	struct pollfd poller = {.fd = fd, .events = POLLIN};
+	char byte;
+
+	return poll(&poller, 1, 200) == 1 && recv(fd, &byte, 1, MSG_DONTWAIT) <= 0;
+}
+
+/* One user who takes all that he gets leaves enough for the others, and gets it back when he lets go. */
+static void test_greedy_user(void **state)
+{
+	struct served *served = *state;
+	CLEANUP(jsonio_free) json_t *answer = NULL;
+	int fds[40];
+	bool other = geteuid() == 0;
+
+	make_admin(served);
+	assert_int_equal(chmod(served->world->directory, 0711), 0);
+	assert_int_equal(chmod(served->socket, 0666), 0);
+	if (other)
+		assert_int_equal(seteuid(65534), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = connect_raw(served);
+	if (other)
+		assert_int_equal(seteuid(0), 0);
+	assert_true(is_shut(fds[ARRAY_SIZE(fds) - 1]));
+	assert_false(is_shut(fds[0]));
+	if (other)
+		assert_int_equal(call(served, "GET", "/v1/status", NULL, &answer), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+	jsonio_free(&answer);
+	/* The ends of file reach the other side in their own time. */
+	int code = ERROR_UNREACHABLE;
+	for (int tries = 0; tries < 100 && code == ERROR_UNREACHABLE; tries++, usleep(10000))
+		code = call(served, "GET", "/v1/status", NULL, &answer);
+	assert_int_equal(code, 0);
+}
+
 static void test_nobody_there(void **state)
 {
 	struct served *served = *state;
@@ -194,6 +236,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_errors, serve, unserve),
 		cmocka_unit_test_setup_teardown(test_body_cap, serve, unserve),
 		cmocka_unit_test_setup_teardown(test_garbage, serve, unserve),
+		cmocka_unit_test_setup_teardown(test_greedy_user, serve, unserve),
 		cmocka_unit_test_setup_teardown(test_nobody_there, serve, unserve),
 	};
 

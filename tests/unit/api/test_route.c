@@ -26,7 +26,8 @@ static void test_roles(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		expect(cases[i].code, (struct world *)*state, cases[i].who, cases[i].method, cases[i].path, cases[i].body);
+		expect(cases[i].code, (struct world *)*state, cases[i].who, cases[i].method, cases[i].path,
+		       cases[i].body);
 }
 
 static void test_shape(void **state)
@@ -62,7 +63,8 @@ static void test_shape(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		expect(cases[i].code, (struct world *)*state, "root/admin", cases[i].method, cases[i].path, cases[i].body);
+		expect(cases[i].code, (struct world *)*state, "root/admin", cases[i].method, cases[i].path,
+		       cases[i].body);
 }
 
 /* A refusal half-way through a command leaves nothing of it. */
