@@ -62,31 +62,54 @@ static const struct command_option clear_options[] = {
 	{.name = NULL},
 };
 
+/* A command's own function. What it returns decides: a refusal that it met and got over on its way is none. */
+struct verb {
+	int (*run)(const struct command_line *line, void *context, struct error *error);
+};
+
+static int run_verb(const struct command_line *line, void *context, struct error *error)
+{
+	const struct verb *verb = command_row(line)->data;
+	int code = verb->run(line, context, error);
+	if (code >= 0)
+		*error = (struct error){0};
+	return code;
+}
+
+#define VERB(function)                                                                                                 \
+	run_verb, &(const struct verb)                                                                                 \
+	{                                                                                                              \
+		function                                                                                               \
+	}
+
 /* A row without help is the program's own: not for people. */
 static const struct command commands[] = {
 	{"adopt", "P-V.bundle", 1, 1, adopt_options, "factory use, once: the version that the box came with",
-	 local_adopt},
-	{"join", "CODE", 1, 1, NULL, "make this appliance's key and join the support centre of the code", join_command},
-	{"tunnel open", "", 0, 0, open_options, "let the support centre in, for a scope and a time", tunnel_open},
-	{"tunnel close", "", 0, 0, NULL, "let nobody in, at once", tunnel_close},
-	{"tunnel status", "", 0, 0, NULL, "whether it is open, for what, since when and until when", tunnel_status},
-	{"tunnel permanent", "on|off", 1, 1, NULL, "keep it open for status and upgrades", tunnel_permanent},
-	{"status", "", 0, 0, NULL, "what runs, what was done last, what is quarantined", local_status},
-	{"check", "", 0, 0, pull_options, "what a pull would install now, check by check", update_check},
-	{"pull", "", 0, 0, pull_options, "fetch and install what this appliance may have", update_pull},
-	{"rollback", "", 0, 0, rollback_options, "back to the release that ran before", local_rollback},
+	 VERB(local_adopt)},
+	{"join", "CODE", 1, 1, NULL, "make this appliance's key and join the support centre of the code",
+	 VERB(join_command)},
+	{"tunnel open", "", 0, 0, open_options, "let the support centre in, for a scope and a time", VERB(tunnel_open)},
+	{"tunnel close", "", 0, 0, NULL, "let nobody in, at once", VERB(tunnel_close)},
+	{"tunnel status", "", 0, 0, NULL, "whether it is open, for what, since when and until when",
+	 VERB(tunnel_status)},
+	{"tunnel permanent", "on|off", 1, 1, NULL, "keep it open for status and upgrades", VERB(tunnel_permanent)},
+	{"status", "", 0, 0, NULL, "what runs, what was done last, what is quarantined", VERB(local_status)},
+	{"check", "", 0, 0, pull_options, "what a pull would install now, check by check", VERB(update_check)},
+	{"pull", "", 0, 0, pull_options, "fetch and install what this appliance may have", VERB(update_pull)},
+	{"rollback", "", 0, 0, rollback_options, "back to the release that ran before", VERB(local_rollback)},
 	{"resume", "", 0, 0, NULL, "finish or undo what an interruption left; at boot, before the product",
-	 local_resume},
-	{"clear", "", 0, 0, clear_options, "end `inconsistent`, once the tree was re-hashed and is whole", local_clear},
-	{"quarantine list", "", 0, 0, NULL, "releases that were rolled back here", local_quarantine_list},
-	{"quarantine remove", "HASH|V", 1, 1, NULL, "let one be tried again", local_quarantine_remove},
-	{"window set", "FILE.ini", 1, 1, NULL, "nothing starts here outside these windows", window_command_set},
-	{"window show", "", 0, 0, NULL, "the next times of this appliance's own window", window_command_show},
-	{"window clear", "", 0, 0, NULL, "no window of its own", window_command_clear},
-	{"receipt list", "", 0, 0, NULL, "what each upgrade and rollback did", local_receipt_list},
-	{"serve", "", 0, 0, NULL, "run link, check and act, until stopped", run_serve},
-	{"watch", "UPGRADE PID START DEADLINE", WATCHER_WORDS, WATCHER_WORDS, NULL, "", local_watch},
-	{"part", "NAME", 1, 1, NULL, "", run_part},
+	 VERB(local_resume)},
+	{"clear", "", 0, 0, clear_options, "end `inconsistent`, once the tree was re-hashed and is whole",
+	 VERB(local_clear)},
+	{"quarantine list", "", 0, 0, NULL, "releases that were rolled back here", VERB(local_quarantine_list)},
+	{"quarantine remove", "HASH|V", 1, 1, NULL, "let one be tried again", VERB(local_quarantine_remove)},
+	{"window set", "FILE.ini", 1, 1, NULL, "nothing starts here outside these windows", VERB(window_command_set)},
+	{"window show", "", 0, 0, NULL, "the next times of this appliance's own window", VERB(window_command_show)},
+	{"window clear", "", 0, 0, NULL, "no window of its own", VERB(window_command_clear)},
+	{"receipt list", "", 0, 0, NULL, "what each upgrade and rollback did", VERB(local_receipt_list)},
+	{"serve", "", 0, 0, NULL, "run link, check and act, until stopped", VERB(run_serve)},
+	{"watch", "UPGRADE PID START DEADLINE", WATCHER_WORDS, WATCHER_WORDS, NULL, "", VERB(local_watch)},
+	{"part", "NAME", 1, 1, NULL, "", VERB(run_part)},
 	{.words = NULL},
 };
 
