@@ -3,12 +3,16 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "appliance-hook/cli/part.h"
 #include "appliance-hook/cli/program.h"
 #include "base/file.h"
 #include "keys/sshkey.h"
 #include "keys/trust.h"
+
+#define JOIN_AGAIN    3
+#define JOIN_AGAIN_US 300000
 
 /* A root that differs is another vendor's, or no vendor's: nothing is sent, nothing is kept. */
 static int check_root(const struct hook_settings *settings, const struct joincode *code, struct error *error)
@@ -91,6 +95,12 @@ int join_command(const struct command_line *line, void *context UNUSED, struct e
 	secret_random(seed, sizeof(seed));
 	int result =
 		link_join(&code, &link, users.link.uid, users.link.gid, seed, settings.product, name, host_key, error);
+	/* A code made this very second may not have reached the hub yet. */
+	for (int again = 0; result < 0 && error->code == ERROR_NOT_PERMITTED && again < JOIN_AGAIN; again++) {
+		usleep(JOIN_AGAIN_US);
+		result = link_join(&code, &link, users.link.uid, users.link.gid, seed, settings.product, name, host_key,
+				   error);
+	}
 	if (result == 0)
 		result = keep(&settings, &users, &code, seed, host_key, name, error);
 	secret_wipe(seed, sizeof(seed));
