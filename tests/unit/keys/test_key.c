@@ -1,4 +1,6 @@
 /* Key files, passphrases, foreign key types and external signers. */
+#include <poll.h>
+#include <pty.h>
 #include <sys/stat.h>
 
 #include "fixture.h"
@@ -116,6 +118,78 @@ static void passphrase_comes_as_a_credential(void **state)
 	key_secret_free(&secret);
 	assert_refused(key_secret_load(path, &empty, &secret, &error), ERROR_USAGE, "passphrase");
 	assert_refused(key_secret_load(path, &none, &secret, &error), ERROR_USAGE, "passphrase");
+}
+
+/* A person at a terminal answers each question with the next line; what the terminal showed comes back. The exit code
+ * is the child's. */
+static int at_terminal(int (*run)(const char *path, struct error *error), const char *path, const char *const answers[],
+		       char *shown, size_t shown_size)
+{
+	size_t used = 0;
+	int terminal, status;
+	pid_t child = forkpty(&terminal, NULL, NULL, NULL);
+
+	if (child == 0) {
+		struct error error = {0};
+
+		_exit(-run(path, &error));
+	}
+	assert_true(child > 0);
+	for (;;) {
+		struct pollfd wait = {.fd = terminal, .events = POLLIN};
+		ssize_t n;
+
+		assert_int_equal(poll(&wait, 1, 20000), 1);
+		n = read(terminal, shown + used, shown_size - used - 1);
+		if (n <= 0)
+			break;
+		used += (size_t)n;
+		shown[used] = '\0';
+		if (used > 2 && !strcmp(shown + used - 2, ": ") && *answers) {
+			assert_int_equal(write(terminal, *answers, strlen(*answers)), strlen(*answers));
+			answers++;
+		}
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	close(terminal);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static int create_asking(const char *path, struct error *error)
+{
+	return key_secret_create(path, &(struct key_passphrase){.confirm = true}, error);
+}
+
+static int load_asking(const char *path, struct error *error)
+{
+	CLEANUP(key_secret_free) struct key_secret *secret = NULL;
+
+	return key_secret_load(path, NULL, &secret, error);
+}
+
+static void passphrase_is_asked_for_without_echo(void **state)
+{
+	struct state *s = *state;
+	char path[128], shown[4096] = "";
+
+	snprintf(path, sizeof path, "%s/key", s->path);
+	assert_int_equal(
+		at_terminal(create_asking, path, (const char *[]){"one\n", "other\n", NULL}, shown, sizeof shown),
+		ERROR_USAGE);
+	assert_int_equal(at_terminal(create_asking, path, (const char *[]){"\n", NULL}, shown, sizeof shown),
+			 ERROR_USAGE);
+	/* Control-C: the terminal is put right and the signal acts. */
+	assert_int_equal(at_terminal(create_asking, path, (const char *[]){"\003", NULL}, shown, sizeof shown),
+			 128 + 2);
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(
+		at_terminal(create_asking, path, (const char *[]){"geheim\n", "geheim\n", NULL}, shown, sizeof shown),
+		0);
+	assert_null(strstr(shown, "geheim"));
+	assert_int_equal(at_terminal(load_asking, path, (const char *[]){"geheim\n", NULL}, shown, sizeof shown), 0);
+	assert_null(strstr(shown, "geheim"));
+	assert_int_equal(at_terminal(load_asking, path, (const char *[]){"gehein\n", NULL}, shown, sizeof shown),
+			 ERROR_DATA);
 }
 
 static void unsealed_key_needs_no_passphrase(void **state)
@@ -334,6 +408,7 @@ int main(void)
 		TEST(key_id_is_the_hash_of_the_canonical_object),
 		TEST(sealed_key_opens_with_its_passphrase_only),
 		TEST(passphrase_comes_as_a_credential),
+		TEST(passphrase_is_asked_for_without_echo),
 		TEST(unsealed_key_needs_no_passphrase),
 		TEST(damaged_key_files_are_refused),
 		TEST(ecdsa_and_rsa_signatures_of_openssl_verify),
