@@ -321,6 +321,74 @@ static void test_silent_strangers_are_bounded(void **state)
 	close(fd);
 }
 
+static void test_a_flood_before_the_login_is_cut(void **state)
+{
+	struct rig *rig = *state;
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	static uint8_t flood[200000];
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	size_t sent = 0;
+
+	rig_engine(rig);
+	address.sin_port = htons(rig->port);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+	/* A banner, then a packet that claims 256 KiB and never ends: libssh would keep all of it. */
+	memcpy(flood, "SSH-2.0-flood\r\n\0\3\xff\xf8\4", 20);
+	while (sent < sizeof flood) {
+		ssize_t count = send(fd, flood + sent, sizeof flood - sent, MSG_NOSIGNAL);
+		if (count < 0)
+			break;
+		sent += (size_t)count;
+	}
+	assert_true(rig_is_closed(fd));
+	close(fd);
+}
+
+/* A ticket that somebody else was given opens nothing. */
+static void test_a_ticket_is_its_appliances_alone(void **state)
+{
+	struct rig *rig = *state;
+	CLEANUP(jsonio_free) json_t *body = json_pack("{s:s}", "ticket", "cc33");
+	CLEANUP(buffer_free) struct buffer frame = BUFFER_INIT(4096);
+	uint8_t seed[32], public_key[32], secret[64];
+	char path[128], key[65];
+	struct error error;
+	int control = -1, bulk = -1, engine = -1;
+
+	rig_engine(rig);
+	secret_random(seed, sizeof seed);
+	secret_ed25519_from_seed(seed, public_key, secret);
+	hash_to_hex(public_key, sizeof public_key, key);
+	rig_write_key(rig, seed, "other", path);
+	rig_say(rig->engine, json_pack("{s:s, s:s, s:s, s:s, s:i}", "do", "admit", "key", key, "kind", "appliance",
+				       "name", "other", "expires", 0));
+	pid_t first = rig_ssh(rig, KEY(rig), &control, (const char *const[]){"-s", "127.0.0.1", "nightshift", NULL});
+	struct stream *hook = rig_greet(control);
+	json_t *hello = rig_expect(rig->engine, "is", "hello", NULL);
+	rig_say(rig->engine, json_pack("{s:s, s:s, s:I, s:s, s:i}", "do", "streams", "appliance", "box", "connection",
+				       (json_int_t)jsonio_integer(hello, "connection"), "ticket", "cc33", "count", 8));
+	assert_int_equal(message_write(&frame, MESSAGE_FROM_HOOK, MESSAGE_STREAM, FRAME_EVENT, 1, body, &error), 0);
+	for (int i = 0; i < 2; i++) {
+		bool own = i == 1;
+		pid_t child = rig_ssh(rig, own ? KEY(rig) : path, &bulk,
+				      (const char *const[]){"-s", "127.0.0.1", "nightshift-bulk", NULL});
+		assert_int_equal(send(bulk, frame.data, frame.size, 0), (ssize_t)frame.size);
+		if (own) {
+			json_decref(rig_expect(rig->engine, "is", "stream", &engine));
+			close(engine);
+		}
+		assert_true(rig_is_closed(bulk));
+		struct pollfd wait = {.fd = rig->engine, .events = POLLIN};
+		if (!own)
+			assert_int_equal(poll(&wait, 1, 0), 0);
+		close(bulk);
+		rig_wait(child);
+	}
+	stream_free(&hook);
+	rig_wait(first);
+	json_decref(hello);
+}
+
 /* Sockets above standard error; anything that is neither a socket nor of epoll and signalfd fails. */
 static int count_sockets(pid_t process)
 {
@@ -379,6 +447,8 @@ int main(void)
 		TEST(test_a_join_key_joins_once_and_nothing_else),
 		TEST(test_garbage_closes_the_stream),
 		TEST(test_silent_strangers_are_bounded),
+		TEST(test_a_flood_before_the_login_is_cut),
+		TEST(test_a_ticket_is_its_appliances_alone),
 		TEST(test_the_hub_holds_nothing_but_sockets),
 	};
 
