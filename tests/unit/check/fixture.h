@@ -196,7 +196,9 @@ static UNUSED int world_begin(void **state)
 	assert_ok(jsonio_write(key, false, &pub, &error));
 	json_decref(key);
 	put_file("product/appliance.pub", pub.data, pub.size, 0644);
-	world->places = (struct check_places){.zones = -1, .product_name = "probe", .root = &world->root};
+	world->places = (struct check_places){.product_name = "probe", .root = &world->root};
+	const char *zones = getenv("TZDIR");
+	world->places.zones = open(zones ? zones : "/usr/share/zoneinfo", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_ok(file_open_directory("trust", &world->places.trust, &error));
 	assert_ok(file_open_directory("trust/metadata", &world->places.metadata, &error));
 	assert_ok(file_open_directory("product", &world->places.product, &error));
@@ -228,6 +230,7 @@ static UNUSED int world_end(void **state)
 	repository_free(&world->repository);
 	buffer_free(&world->root);
 	jsonio_free(&world->standing);
+	close(world->places.zones);
 	close(world->places.trust);
 	close(world->places.metadata);
 	close(world->places.product);
