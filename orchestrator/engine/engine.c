@@ -174,6 +174,8 @@ static void stop(struct engine *engine)
 		session_drop_all(engine);
 	peer_free(&engine->hub);
 	peer_free(&engine->supervisor);
+	pull_drop_all(engine);
+	join_drop_all(engine);
 	file_close(&engine->signer);
 	file_close(&engine->import_fd);
 	file_close(&engine->releases);

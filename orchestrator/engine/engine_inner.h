@@ -60,9 +60,10 @@ struct engine {
 	enum store_gate_lapsed lapsed;
 	char owner[STORE_NAME_SIZE]; /* this node's name: a restarted engine knows its own leases by it */
 	struct session *sessions;
+	struct pull *pulls;
+	struct join *joins;
 	struct catalogue *catalogue; /* NULL before the first import */
 	json_t *roster;              /* what the hub was told: key → entry */
-	unsigned joining;            /* join streams that are open */
 	int64_t data_version;
 	int64_t agenda_at, timestamp_at; /* clock_ticks_ms of the last run */
 	uint64_t wake_timer;
@@ -150,6 +151,8 @@ void receipts_request(struct engine *engine, const char *appliance, struct talk 
 /* Streams that the hook drives; both take the descriptor. */
 void pull_take(struct engine *engine, const char *appliance, int fd);
 void join_take(struct engine *engine, const char *key, const char *name, int fd);
+void pull_drop_all(struct engine *engine);
+void join_drop_all(struct engine *engine);
 
 /* agenda.c: looks at every unfinished upgrade and does what is due. */
 void agenda_run(struct engine *engine);

@@ -88,6 +88,8 @@ void hub_link_lost(struct engine *engine)
 	struct error error = {0};
 	engine->hub = NULL;
 	session_drop_all(engine);
+	pull_drop_all(engine);
+	join_drop_all(engine);
 	jsonio_free(&engine->roster);
 	if (store_tunnel_clear(engine->store, &error))
 		log_failure("the list of tunnels", &error);

@@ -11,6 +11,7 @@
 
 struct join {
 	struct engine *engine;
+	struct join *next;
 	char name[STORE_NAME_SIZE]; /* as the hub's table had it */
 	uint8_t once[SECRET_ED25519_PUBLIC];
 	struct talk *talk;
@@ -20,11 +21,21 @@ struct join {
 static void join_free(struct join *join)
 {
 	struct engine *engine = join->engine;
+	for (struct join **at = &engine->joins; *at; at = &(*at)->next)
+		if (*at == join) {
+			*at = join->next;
+			break;
+		}
 	loop_cancel(engine->loop, join->timer);
 	talk_free(&join->talk);
 	free(join);
-	engine->joining--;
 	roster_send(engine, false); /* the used code goes now */
+}
+
+void join_drop_all(struct engine *engine)
+{
+	while (engine->joins)
+		join_free(engine->joins);
 }
 
 static int accept_key(struct join *join, const json_t *body, char ret_name[static STORE_NAME_SIZE], struct error *error)
@@ -97,6 +108,7 @@ void join_take(struct engine *engine, const char *key, const char *name, int fd)
 		free(join);
 		return;
 	}
-	engine->joining++;
+	join->next = engine->joins;
+	engine->joins = join;
 	join->timer = loop_after(engine->loop, JOIN_MS, too_long, join);
 }

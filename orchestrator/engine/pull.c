@@ -11,6 +11,7 @@
 
 struct pull {
 	struct engine *engine;
+	struct pull *next;
 	char appliance[STORE_NAME_SIZE];
 	struct talk *talk;
 	uint64_t timer;
@@ -18,9 +19,20 @@ struct pull {
 
 static void pull_free(struct pull *pull)
 {
+	for (struct pull **at = &pull->engine->pulls; *at; at = &(*at)->next)
+		if (*at == pull) {
+			*at = pull->next;
+			break;
+		}
 	loop_cancel(pull->engine->loop, pull->timer);
 	talk_free(&pull->talk);
 	free(pull);
+}
+
+void pull_drop_all(struct engine *engine)
+{
+	while (engine->pulls)
+		pull_free(engine->pulls);
 }
 
 static bool in_channel(const struct library_release *release, const char *channel)
@@ -214,5 +226,7 @@ void pull_take(struct engine *engine, const char *appliance, int fd)
 		free(pull);
 		return;
 	}
+	pull->next = engine->pulls;
+	engine->pulls = pull;
 	pull->timer = loop_after(engine->loop, PULL_MS, too_long, pull);
 }

@@ -70,8 +70,9 @@ static void answered(void *context, const json_t *body, const struct error *why)
 	struct store_upgrade upgrade;
 	struct error error = {0};
 	if (!body) {
+		/* Busy with the very thing that we ask about: again in a moment, under the same fence. */
 		log_failure(session->appliance, why);
-		session_finish(session);
+		session->timer = loop_after(session->engine->loop, POLL_MS, ask, session);
 		return;
 	}
 	if (store_upgrade_get(session->engine->store, session->upgrade, &upgrade, &error) ||

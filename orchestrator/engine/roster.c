@@ -36,7 +36,7 @@ static void dismiss_missing(struct engine *engine, json_t *now_there)
 		if (json_object_get(now_there, key))
 			continue;
 		/* A join ends by itself once the answer was read; cutting it off now would lose that answer. */
-		if (engine->joining && !strcmp(jsonio_string(row, "kind"), "join")) {
+		if (engine->joins && !strcmp(jsonio_string(row, "kind"), "join")) {
 			json_object_set(now_there, key, row);
 			continue;
 		}

@@ -117,6 +117,16 @@ static void stepped(void *context, const json_t *body)
 		log_failure(session->appliance, &error);
 }
 
+/* Refusals by name after which another try, with a fresh nonce and the fence of a fresh HELLO, can go well. */
+static bool is_passing(const struct error *why)
+{
+	static const char *const names[] = {"clock", "nonce", "fence", "scope"};
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(why->name, names[i]))
+			return true;
+	return why->code == ERROR_NOT_NOW || why->code == ERROR_UNREACHABLE || why->code == ERROR_CANNOT_CREATE;
+}
+
 /* The hook refused the order: nothing has changed there. */
 static void refused(struct session *session, const struct store_upgrade *upgrade, const struct error *why)
 {
@@ -130,7 +140,7 @@ static void refused(struct session *session, const struct store_upgrade *upgrade
 	};
 	if (upgrade->abort && !strcmp(why->name, "aborted")) {
 		change.to = UPGRADE_CANCELLED;
-	} else if (why->code == ERROR_NOT_NOW || why->code == ERROR_UNREACHABLE) {
+	} else if (is_passing(why)) {
 		change.to = UPGRADE_BOOKED;
 		change.retry_in = RETRY_SECONDS;
 	} else if (!strcmp(why->name, "entitlement")) {

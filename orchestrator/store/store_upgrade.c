@@ -119,7 +119,7 @@ int store_upgrade_book(struct store *store, const struct store_upgrade *booking,
 	    write_event(store, &upgrade, edge, actor, text, now, error))
 		return -(int)error->code;
 	struct store_upgrade_step step = {.to = UPGRADE_BOOKED,
-					  .owner = UPGRADE_TECHNICIAN,
+					  .owner = UPGRADE_ENGINE,
 					  .actor = actor,
 					  .text = booking->why,
 					  .fence = -1,

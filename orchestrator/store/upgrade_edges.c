@@ -29,6 +29,7 @@ static const char *const owner_names[UPGRADE_OWNERS] = {
 /* An edge from a state to itself is a change of the row that leaves the state (another occurrence). */
 const struct upgrade_edge upgrade_edges[] = {
 	{UPGRADE_NONE, UPGRADE_REQUESTED, UPGRADE_TECHNICIAN, "book"},
+	{UPGRADE_REQUESTED, UPGRADE_BOOKED, UPGRADE_ENGINE, "accept"}, /* nobody must approve */
 	{UPGRADE_REQUESTED, UPGRADE_BOOKED, UPGRADE_TECHNICIAN, "approve"},
 	{UPGRADE_REQUESTED, UPGRADE_BOOKED, UPGRADE_CUSTOMER, "approve"},
 	{UPGRADE_REQUESTED, UPGRADE_CANCELLED, UPGRADE_TECHNICIAN, "decline"},
