@@ -1,6 +1,7 @@
 #include "appliance-hook/link/home.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -24,7 +25,7 @@ int home_route(const struct link_settings *settings, const char *host, uint16_t 
 		host = settings->address;
 	if (strlen(host) >= sizeof ret_home->host)
 		return error_set(error, ERROR_CONFIG, "address", "the hub's address is too long");
-	strcpy(ret_home->host, host);
+	snprintf(ret_home->host, sizeof ret_home->host, "%s", host);
 	ret_home->port_count = settings->port_count < EGRESS_PORTS_MOST ? settings->port_count : EGRESS_PORTS_MOST;
 	memcpy(ret_home->ports, settings->ports, ret_home->port_count * sizeof ret_home->ports[0]);
 	if (!ret_home->port_count)

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -250,7 +251,7 @@ static int read_result(int socket, char *ret_name, uint8_t *ret_host_key, struct
 		return message_to_error(result, error);
 	status = hash_from_hex(key, ret_host_key, SECRET_ED25519_PUBLIC, error);
 	if (status == 0)
-		strcpy(ret_name, name);
+		snprintf(ret_name, LINK_NAME_MOST, "%s", name);
 	return status;
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -140,7 +141,7 @@ static int open_tunnel(struct link *link, const json_t *message, struct error *e
 	trunk_free(&link->control);
 	loop_cancel(link->loop, link->until_timer);
 	link->open = true;
-	strcpy(link->scope, scope ? scope : "");
+	snprintf(link->scope, sizeof link->scope, "%s", scope ? scope : "");
 	link->until = jsonio_integer(message, "until");
 	link->permanent = wish.lasting;
 	int status = trunk_new(&link->world, &wish, &link->control, error);

@@ -1,5 +1,6 @@
 #include "appliance-hook/link/trunk.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -262,7 +263,7 @@ int trunk_new(const struct trunk_world *world, const struct trunk_wish *wish, st
 		.lasting = wish->lasting,
 		.answer = -1,
 	};
-	strcpy(trunk->ticket, wish->ticket ? wish->ticket : "");
+	snprintf(trunk->ticket, sizeof trunk->ticket, "%s", wish->ticket ? wish->ticket : "");
 	state(trunk, "connecting", NULL);
 	trunk->timer = loop_after(world->loop, 0, start, trunk);
 	*ret_trunk = trunk;

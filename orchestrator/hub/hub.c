@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -112,12 +113,24 @@ static int serve(int supervisor_fd, struct error *error)
 	return status;
 }
 
+/* One connection is one descriptor; what the administrator's hard limit gives is taken. */
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 int hub_main(int supervisor_fd)
 {
 	struct error error;
 
 	log_start("hub", LOG_LEVEL_INFO);
 	secret_protect_process();
+	raise_limit();
 	if (secret_start(&error) < 0 || serve(supervisor_fd, &error) < 0) {
 		log_failure("the hub ends", &error);
 		return (int)error.code;

@@ -1,5 +1,6 @@
 #include "orchestrator/hub/session.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -187,7 +188,7 @@ static struct wire_channel *open_lane(struct session *session, enum kind kind, c
 
 	if (!lane)
 		return NULL;
-	strcpy(lane->ticket, ticket);
+	snprintf(lane->ticket, sizeof lane->ticket, "%s", ticket);
 	if (wire_open_reverse(session->wire, lane, &channel, &error) < 0) {
 		log_failure(session->who.name, &error);
 		free(lane);
@@ -367,7 +368,7 @@ static int read_bulk(struct session *session, struct wire_channel *channel, stru
 	if (!ticket || strlen(ticket) > SESSION_TICKET_MOST || !ticket_fits(session, ticket))
 		return error_set(error, ERROR_NOT_PERMITTED, "ticket",
 				 "a bulk stream of %s shows no ticket that is good now", session->who.name);
-	strcpy(lane->ticket, ticket);
+	snprintf(lane->ticket, sizeof lane->ticket, "%s", ticket);
 	buffer_consume(head, used);
 	hand_over(session, channel, stream_message(session, lane));
 	return 0;
@@ -443,7 +444,7 @@ int session_start_take(struct switchboard *board, int fd, const char *address, s
 	session->number = ++board->last_number;
 	session->since_ms = clock_ticks_ms();
 	session->half_open = true;
-	strcpy(session->address, address);
+	snprintf(session->address, sizeof session->address, "%s", address);
 	int status = wire_accept_take(board->wire, board->loop, fd, &policy, session, &session->wire, error);
 	if (status < 0) {
 		free(session);
@@ -565,7 +566,7 @@ void session_expect(struct session *session, const char *ticket, unsigned count)
 			slot = &session->tickets[i];
 	if (!slot)
 		slot = &session->tickets[session->next_ticket++ % TICKETS_MOST];
-	strcpy(slot->text, ticket);
+	snprintf(slot->text, sizeof slot->text, "%s", ticket);
 	slot->count = count;
 	for (unsigned i = 0; session->forward && i < count; i++)
 		open_lane(session, KIND_BULK, ticket);

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -48,7 +49,7 @@ static void admit(struct switchboard *board, const json_t *message)
 		return;
 	}
 	entry.kind = strcmp(kind, "join") == 0 ? ROSTER_JOIN : ROSTER_APPLIANCE;
-	strcpy(entry.name, jsonio_string(message, "name"));
+	snprintf(entry.name, sizeof entry.name, "%s", jsonio_string(message, "name"));
 	if (roster_admit(board->roster, &entry, &error) < 0)
 		log_failure("admitting a key", &error);
 }
@@ -219,7 +220,7 @@ static void name_address(const struct sockaddr_storage *peer, char address[stati
 							: (const void *)&((const struct sockaddr_in *)peer)->sin_addr;
 
 	if (!inet_ntop(peer->ss_family, bytes, address, INET6_ADDRSTRLEN))
-		strcpy(address, "unknown");
+		snprintf(address, INET6_ADDRSTRLEN, "unknown");
 }
 
 static void on_connection(void *context, int fd, uint32_t events);

@@ -1,5 +1,6 @@
 #include "orchestrator/hub/wire.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -180,7 +181,7 @@ static bool take_forward(struct wire_session *session, ssh_message message)
 	    strlen(address) >= sizeof session->address || !session->policy->forward(session->context))
 		return false;
 	session->forwards++;
-	strcpy(session->address, address);
+	snprintf(session->address, sizeof session->address, "%s", address);
 	return true;
 }
 

@@ -26,13 +26,6 @@ static const char *key_path(const struct rig *rig, char path[static 128])
 	return path;
 }
 
-static json_t *hello_body(void)
-{
-	return json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:i, s:s, s:i, s:b, s:i}", "protocol", 1, "hook",
-			 "0", "product", "p", "version", "1", "state", "idle", "fence", 0, "generation", 1, "boot", "b",
-			 "time", 1000, "scope", "status", "until", 0, "permanent", 0, "root", 1);
-}
-
 /* ssh that must be refused: it ends by itself, not with 0, and the engine hears of nothing. */
 static void assert_refused(struct rig *rig, const char *const *arguments)
 {
@@ -257,7 +250,6 @@ static void test_garbage_closes_the_stream(void **state)
 	struct rig *rig = *state;
 	static const char *const garbage[] = {"GET / HTTP/1.1\r\n\r\n", "\xff\xff\xff\xff\0\1\0\0\0\0\0\0\0\0\0\1"};
 	CLEANUP(jsonio_free) json_t *time = json_pack("{s:i}", "time", 5);
-	CLEANUP(jsonio_free) json_t *hello = hello_body();
 
 	rig_engine(rig);
 	for (size_t i = 0; i < ARRAY_SIZE(garbage) + 2; i++) {
