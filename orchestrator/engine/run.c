@@ -96,6 +96,10 @@ void run_outcome(struct session *session, const struct store_upgrade *upgrade, c
 	/* A rollback that was ordered is rolled-back too, and there the way led to to_version. */
 	bool arrived = change.to == UPGRADE_COMMITTED || upgrade->rollback;
 	const char *version = arrived ? upgrade->to_version : upgrade->from_version;
+	/* Before the next HELLO says it: whoever sees the outcome books from the version that runs. */
+	if (change.to != UPGRADE_NEEDS_HUMAN &&
+	    store_appliance_runs(session->engine->store, upgrade->appliance, version, &error))
+		log_failure(upgrade->appliance, &error);
 	if (change.to == UPGRADE_NEEDS_HUMAN)
 		steps_take(session->engine, &change, "the appliance says %s: %s", word ? word : "nothing",
 			   reason ? reason : "no reason given");
@@ -111,7 +115,8 @@ static void stepped(void *context, const json_t *body)
 	const char *text = jsonio_string(body, "text");
 	char actor[STORE_NAME_SIZE + 8], sentence[STORE_TEXT_SIZE];
 	snprintf(actor, sizeof actor, "hook:%s", session->appliance);
-	snprintf(sentence, sizeof sentence, "%s%s%s", jsonio_string(body, "step"), text ? ": " : "", text ? text : "");
+	const char *step = jsonio_string(body, "step"), *word = step[0] ? step : jsonio_string(body, "state");
+	snprintf(sentence, sizeof sentence, "%s%s%s", word, text ? ": " : "", text ? text : "");
 	if (store_upgrade_note(session->engine->store, session->upgrade, jsonio_string(body, "state"), actor, sentence,
 			       clock_now(), &error))
 		log_failure(session->appliance, &error);

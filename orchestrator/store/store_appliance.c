@@ -184,6 +184,12 @@ int store_appliance_hello(struct store *store, const char *name, const struct st
 	return 0;
 }
 
+int store_appliance_runs(struct store *store, const char *name, const char *version, struct error *error)
+{
+	return store_change(store, NULL, error, "UPDATE appliance SET version = ?2 WHERE name = ?1", "ss", name,
+			    version);
+}
+
 int store_appliance_seen(struct store *store, const char *name, int64_t now, struct error *error)
 {
 	return store_change(store, NULL, error, "UPDATE appliance SET last_seen = ?2 WHERE name = ?1", "si", name, now);

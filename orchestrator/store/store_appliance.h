@@ -44,6 +44,8 @@ struct store_appliance_hello {
 };
 int store_appliance_hello(struct store *store, const char *name, const struct store_appliance_hello *hello,
 			  bool *ret_duplicate, struct error *error) MUST_CHECK;
+/* An outcome named the version that runs there now. */
+int store_appliance_runs(struct store *store, const char *name, const char *version, struct error *error) MUST_CHECK;
 int store_appliance_seen(struct store *store, const char *name, int64_t now, struct error *error) MUST_CHECK;
 
 /* Who may log in at the hub: [{key (hex), kind: appliance|join, name, expires}]. */
