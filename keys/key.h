@@ -48,7 +48,9 @@ struct key_secret;
 
 /* A new ed25519 key in `path` (0600; refused when it exists) and `path`.pub. `passphrase` NULL: not sealed. */
 int key_secret_create(const char *path, const struct key_passphrase *passphrase, struct error *error) MUST_CHECK;
-/* `path` may be "cmd:PROGRAM" (an external signer with PROGRAM.pub or a `public` file beside; see docs). */
+/* `path` may be "cmd:PROGRAM", an external signer: PROGRAM is a path without arguments, its public key PROGRAM.pub or a
+ * file `public` beside it (JSON or PEM). It gets the bytes on stdin and prints the signature, raw or in hexadecimal,
+ * which is verified before it is used. `passphrase` NULL: as an empty one. */
 int key_secret_load(const char *path, const struct key_passphrase *passphrase, struct key_secret **ret_secret,
 		    struct error *error) MUST_CHECK;
 int key_secret_from_seed(const uint8_t seed[static SECRET_ED25519_SEED], struct key_secret **ret_secret,
