@@ -269,7 +269,7 @@ static int begin(struct run *run, const struct rollback_request *request, const 
 	if (status == 0)
 		status = journal_reserve(run->journal, error);
 	if (status == 0)
-		status = watcher_arm(run->layout, request->upgrade, error);
+		status = watcher_arm(run->layout, run->journal, request->upgrade, error);
 	if (status < 0)
 		return status;
 	json_t *fields = json_pack("{s:s,s:s,s:s,s:s,s:b,s:b,s:s,s:s,s:s}", "upgrade", request->upgrade, "from",

@@ -240,7 +240,7 @@ static int prepare(struct run *run, const struct switch_request *request, const 
 	snapshot_id(request->upgrade, id);
 	int status = journal_reserve(run->journal, error);
 	if (status == 0)
-		status = watcher_arm(run->layout, request->upgrade, error);
+		status = watcher_arm(run->layout, run->journal, request->upgrade, error);
 	if (status < 0)
 		return status;
 	fields = json_pack("{s:s,s:s,s:s,s:s,s:b,s:s,s:I,s:b,s:s}", "upgrade", request->upgrade, "from", current, "to",

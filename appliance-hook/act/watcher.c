@@ -135,17 +135,17 @@ static int by_fork(const char *const *words, struct error *error)
 	return 0;
 }
 
-int watcher_arm(const struct layout *layout, const char *upgrade, struct error *error)
+int watcher_arm(const struct layout *layout, const struct journal *journal, const char *upgrade, struct error *error)
 {
 	const struct hook_settings *settings = layout->settings;
-	char pid[NUMBER_SIZE], start[NUMBER_SIZE], deadline[NUMBER_SIZE];
-	const char *const words[] = {"--config", settings->file, "watch", upgrade, pid, start, deadline, NULL};
+	char holder[2 * NUMBER_SIZE], seq[NUMBER_SIZE], deadline[NUMBER_SIZE];
+	const char *const words[] = {"--config", settings->file, "watch", upgrade, holder, seq, deadline, NULL};
 	int status = point_pass("act.watcher.arm", error);
 
 	if (status < 0)
 		return status;
-	snprintf(pid, sizeof pid, "%ld", (long)getpid());
-	snprintf(start, sizeof start, "%llu", start_of(getpid()));
+	snprintf(holder, sizeof holder, "%ld.%llu", (long)getpid(), start_of(getpid()));
+	snprintf(seq, sizeof seq, "%llu", (unsigned long long)journal_state(journal)->seq);
 	snprintf(deadline, sizeof deadline, "%lld", (long long)(clock_ticks_ms() + longest_ms(settings)));
 	if (settings->units_backend == HOOK_UNITS_SYSTEMD && access("/run/systemd/system", F_OK) == 0) {
 		struct error why = {0};
@@ -156,32 +156,94 @@ int watcher_arm(const struct layout *layout, const char *upgrade, struct error *
 	return by_fork(words, error);
 }
 
+struct watch {
+	const char *upgrade;
+	pid_t pid;
+	unsigned long long start; /* of that process */
+	uint64_t seq;             /* of the journal when the watcher was armed */
+	int64_t deadline;         /* clock_ticks_ms */
+	int pidfd;                /* -1 once the holder is gone */
+};
+
+static int read_words(const char *const words[static WATCHER_WORDS], struct watch *ret_watch, struct error *error)
+{
+	struct watch watch = {.upgrade = words[0], .pidfd = -1};
+	char *end = NULL;
+
+	watch.pid = (pid_t)strtol(words[1], &end, 10);
+	if (watch.pid <= 0 || *end != '.')
+		return error_set(error, ERROR_USAGE, "watch", "\"%.40s\" names no process", words[1]);
+	watch.start = strtoull(end + 1, NULL, 10);
+	watch.seq = strtoull(words[2], NULL, 10);
+	watch.deadline = strtoll(words[3], NULL, 10);
+	watch.pidfd = (int)syscall(SYS_pidfd_open, watch.pid, 0);
+	if (watch.pidfd >= 0 && start_of(watch.pid) != watch.start)
+		file_close(&watch.pidfd);
+	*ret_watch = watch;
+	return 0;
+}
+
+static void end_watch(struct watch *watch)
+{
+	file_close(&watch->pidfd);
+}
+
 /* Only the very process that was watched: a pid that came to another is left alone. */
-static void end_holder(int pidfd, pid_t pid, unsigned long long start)
+static void end_holder(const struct watch *watch)
 {
-	if (pidfd >= 0 && start != 0 && start_of(pid) == start &&
-	    syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) == 0)
-		log_write(LOG_LEVEL_ERROR, "process %ld did not end its upgrade in time and was killed", (long)pid);
+	if (watch->pidfd >= 0 && watch->start != 0 && start_of(watch->pid) == watch->start &&
+	    syscall(SYS_pidfd_send_signal, watch->pidfd, SIGKILL, NULL, 0) == 0)
+		log_write(LOG_LEVEL_ERROR, "process %ld did not end upgrade %s in time and was killed",
+			  (long)watch->pid, watch->upgrade);
 }
 
-/* True: the lock is free, so whoever began the run has ended or died. */
-static bool is_free(const struct layout *layout)
-{
-	CLEANUP(file_close) int lock = -1;
-	struct error ignored;
+enum standing { NOT_BEGUN, UNDER_WAY, ENDED };
 
-	return file_lock_at(layout->state, "lock", 0, &lock, &ignored) == 0;
-}
-
-static int is_open(const struct layout *layout, const char *upgrade, bool *ret_open, struct error *error)
+static int ask_standing(const struct layout *layout, const struct watch *watch, enum standing *ret_standing,
+			struct error *error)
 {
 	CLEANUP(journal_free) struct journal *journal = NULL;
 	int status = journal_open(layout->state, JOURNAL_READ, &journal, error);
 
-	if (status == 0) {
-		const struct journal_state *state = journal_state(journal);
-		*ret_open = journal_stage_is_open(state->stage) && strcmp(state->run.upgrade, upgrade) == 0;
+	if (status < 0)
+		return status;
+	const struct journal_state *state = journal_state(journal);
+	bool open = journal_stage_is_open(state->stage) && strcmp(state->run.upgrade, watch->upgrade) == 0;
+	*ret_standing = open ? UNDER_WAY : state->seq > watch->seq ? ENDED : NOT_BEGUN;
+	return 0;
+}
+
+/* One look. *ret_done: there is nothing left to watch. The lock tells whether somebody is still at it. */
+static int look(const struct layout *layout, struct watch *watch, bool *ret_done, struct error *error)
+{
+	struct resume_report report = {0};
+	enum standing standing = NOT_BEGUN;
+	int lock = -1;
+	int status = file_lock_at(layout->state, "lock", 0, &lock, error);
+	bool free = status == 0;
+
+	file_close(&lock);
+	if (!free && strcmp(error->name, "busy") != 0)
+		return status;
+	status = ask_standing(layout, watch, &standing, error);
+	if (status < 0)
+		return status;
+	*ret_done = standing == ENDED || (standing == NOT_BEGUN && free);
+	if (*ret_done)
+		return 0;
+	if (!free) {
+		struct pollfd holder = {.fd = watch->pidfd, .events = POLLIN};
+		if (clock_ticks_ms() > watch->deadline)
+			end_holder(watch);
+		/* Wakes at once when the holder dies. */
+		if (poll(&holder, 1, WATCHER_LOOK_MS) > 0)
+			file_close(&watch->pidfd);
+		return 0;
 	}
+	status = resume_run(layout, 0, &report, error);
+	if (status == 0)
+		log_write(LOG_LEVEL_WARNING, "%s", report.text);
+	*ret_done = status == 0;
 	return status;
 }
 
@@ -189,39 +251,22 @@ int watcher_main(const struct hook_settings *settings, const char *const words[s
 		 struct error *error)
 {
 	CLEANUP(layout_close) struct layout layout = LAYOUT_CLOSED;
-	pid_t pid = (pid_t)strtol(words[1], NULL, 10);
-	unsigned long long start = strtoull(words[2], NULL, 10);
-	int64_t deadline = strtoll(words[3], NULL, 10);
-	CLEANUP(file_close) int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
-	int status = layout_open(settings, &layout, error);
+	CLEANUP(end_watch) struct watch watch = {.pidfd = -1};
+	bool done = false;
+	int status = read_words(words, &watch, error);
 
-	if (pidfd >= 0 && start_of(pid) != start)
-		file_close(&pidfd);
-	for (int tries = 0; status == 0 && tries < WATCHER_TRIES;) {
-		struct resume_report report = {0};
-		bool open = false;
-		struct pollfd watched = {.fd = pidfd, .events = POLLIN};
-		if (!is_free(&layout)) {
-			if (clock_ticks_ms() > deadline)
-				end_holder(pidfd, pid, start);
-			/* Wakes at once when the holder dies. */
-			if (poll(&watched, 1, WATCHER_LOOK_MS) > 0)
-				file_close(&pidfd);
+	if (status == 0)
+		status = layout_open(settings, &layout, error);
+	if (status < 0)
+		return status;
+	for (int failures = 0; !done;) {
+		status = look(&layout, &watch, &done, error);
+		if (status == 0)
 			continue;
-		}
-		status = is_open(&layout, words[0], &open, error);
-		if (status < 0 || !open)
-			break;
-		if (resume_run(&layout, 0, &report, error) == 0) {
-			log_write(LOG_LEVEL_WARNING, "%s", report.text);
-			return 0;
-		}
-		log_failure("resume", error);
-		tries++;
-		if (poll(NULL, 0, error->code == ERROR_NOT_NOW ? WATCHER_LOOK_MS : WATCHER_RETRY_MS) < 0)
-			continue;
-		if (tries == WATCHER_TRIES)
-			return -(int)error->code;
+		log_failure("watch", error);
+		if (++failures == WATCHER_TRIES || strcmp(error->name, "lock") == 0)
+			return status;
+		poll(NULL, 0, error->code == ERROR_NOT_NOW ? WATCHER_LOOK_MS : WATCHER_RETRY_MS);
 	}
-	return status;
+	return 0;
 }

@@ -1,0 +1,299 @@
+#include "tests/unit/act/fixture.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "appliance-hook/act/adopt.h"
+#include "appliance-hook/act/stage.h"
+#include "appliance-hook/act/watcher.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "release/bundle.h"
+#include "release/pack.h"
+#include "release/unpack.h"
+
+#define OK(call)                                                                                                       \
+	do {                                                                                                           \
+		if ((call) < 0)                                                                                        \
+			fail_msg("%s: %s (%s)", #call, error.text, error.name);                                        \
+	} while (0)
+
+int fixture_watch(int argc, char **argv)
+{
+	struct hook_settings settings = {0};
+	struct error error = {0};
+
+	log_start("test", LOG_LEVEL_ERROR);
+	assert_int_equal(secret_start(&error), 0);
+	if (argc != 8 || strcmp(argv[3], "watch") != 0)
+		return -1;
+	if (hook_settings_load(argv[2], &settings, &error) < 0)
+		return 78;
+	int status = watcher_main(&settings, (const char *const *)argv + 4, &error);
+	hook_settings_free(&settings);
+	return -status;
+}
+
+void fixture_write(struct fixture *fixture, const char *name, const char *text)
+{
+	char path[512];
+	struct error error = {0};
+
+	snprintf(path, sizeof path, "%s/%s", fixture->directory, name);
+	char *slash = strrchr(path, '/');
+	*slash = '\0';
+	OK(file_make_directories(path, 0755, &error));
+	*slash = '/';
+	OK(file_replace_at(AT_FDCWD, path, text, strlen(text), 0755, &error));
+}
+
+bool fixture_exists(struct fixture *fixture, const char *name)
+{
+	char path[512];
+
+	snprintf(path, sizeof path, "%s/%s", fixture->directory, name);
+	return faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+char *fixture_text(struct fixture *fixture, const char *name)
+{
+	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(1024 * 1024);
+	char path[512];
+	struct error ignored;
+
+	snprintf(path, sizeof path, "%s/%s", fixture->directory, name);
+	if (file_read_at(AT_FDCWD, path, &text, &ignored) < 0 || !text.data)
+		return strdup("");
+	return strdup((const char *)text.data);
+}
+
+/* stop and start say so in units.log; a started product writes its version to its data. */
+static void write_scripts(struct fixture *fixture)
+{
+	char script[1024];
+
+	snprintf(script, sizeof script, "#!/bin/sh\necho stop >> %s/units.log\n", fixture->directory);
+	fixture_write(fixture, "stop", script);
+	snprintf(script, sizeof script,
+		 "#!/bin/sh\nv=$(cat %s/product/current/version)\necho start $v >> %s/units.log\n"
+		 "echo $v > %s/data/file\n",
+		 fixture->directory, fixture->directory, fixture->directory);
+	fixture_write(fixture, "start", script);
+}
+
+void fixture_make(struct fixture *fixture, const char *extra)
+{
+	const char *directory = fixture->directory;
+	char text[4096], path[128];
+	struct error error = {0};
+
+	*fixture = (struct fixture){.layout = LAYOUT_CLOSED};
+	strcpy(fixture->directory, "/tmp/act-XXXXXX");
+	assert_non_null(mkdtemp(fixture->directory));
+	assert_int_equal(chmod(fixture->directory, 0755), 0);
+	write_scripts(fixture);
+	fixture_write(fixture, "data/file", "factory\n");
+	snprintf(text, sizeof text,
+		 "[appliance]\nproduct = shop\nproduct_root = product\nstate = state\ntrust_root = root.json\n"
+		 "[units]\nbackend = command\nstop = %s/stop\nstart = %s/start\n"
+		 "[data]\ndirs = %s/data\n"
+		 "[probe well]\ntype = command\ntarget = %s/product/current/check\nexpect = {version}\ntimes = 2\n"
+		 "interval = 0\ndeadline = 1s\n%s",
+		 directory, directory, directory, directory, extra ? extra : "");
+	fixture_write(fixture, "hook.conf", text);
+	snprintf(path, sizeof path, "%s/hook.conf", fixture->directory);
+	OK(hook_settings_load(path, &fixture->settings, &error));
+	OK(layout_open(&fixture->settings, &fixture->layout, &error));
+}
+
+void fixture_end(struct fixture *fixture)
+{
+	struct error error = {0};
+
+	layout_close(&fixture->layout);
+	hook_settings_free(&fixture->settings);
+	OK(file_remove_tree_at(AT_FDCWD, fixture->directory, &error));
+}
+
+int fixture_setup(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof *fixture);
+
+	assert_non_null(fixture);
+	fixture_make(fixture, NULL);
+	fixture_adopt(fixture, "1.0");
+	*state = fixture;
+	return 0;
+}
+
+int fixture_teardown(void **state)
+{
+	fixture_end(*state);
+	free(*state);
+	return 0;
+}
+
+static void write_hook(struct fixture *fixture, const char *version, const char *hook, int exit_code)
+{
+	char name[128], text[512];
+
+	snprintf(name, sizeof name, "hooks-%s/%s", version, hook);
+	snprintf(text, sizeof text,
+		 "#!/bin/sh\necho $NIGHTSHIFT_HOOK $NIGHTSHIFT_FROM $NIGHTSHIFT_TO >> %s/hooks.log\necho said\nexit "
+		 "%d\n",
+		 fixture->directory, exit_code);
+	fixture_write(fixture, name, text);
+}
+
+static void bundle_path(const struct fixture *fixture, const char *version, char path[static 256])
+{
+	snprintf(path, 256, "%s/%s.bundle", fixture->directory, version);
+}
+
+void fixture_pack(struct fixture *fixture, const char *version, unsigned kind)
+{
+	char name[128], text[1024], tree[256], hooks[256], output[256];
+	struct error error = {0};
+
+	snprintf(name, sizeof name, "tree-%s/version", version);
+	fixture_write(fixture, name, version);
+	snprintf(name, sizeof name, "tree-%s/check", version);
+	snprintf(text, sizeof text, "#!/bin/sh\necho shop %s\nexit %d\n", version, kind & FIXTURE_SICK ? 1 : 0);
+	fixture_write(fixture, name, text);
+	snprintf(name, sizeof name, "tree-%s/lib/shared", version);
+	fixture_write(fixture, name, "the same in every version\n");
+	write_hook(fixture, version, "preflight", kind & FIXTURE_PREFLIGHT_75 ? 75 : 0);
+	write_hook(fixture, version, "pre-switch", kind & FIXTURE_PRE_FAILS ? 3 : 0);
+	write_hook(fixture, version, "post-switch", 0);
+	write_hook(fixture, version, "undo", kind & FIXTURE_UNDO_FAILS ? 4 : 0);
+	snprintf(tree, sizeof tree, "%s/tree-%s", fixture->directory, version);
+	snprintf(hooks, sizeof hooks, "%s/hooks-%s", fixture->directory, version);
+	bundle_path(fixture, version, output);
+	unlink(output);
+	const struct pack_options options = {.input = tree,
+					     .output = output,
+					     .product = "shop",
+					     .version = version,
+					     .hooks = kind & FIXTURE_HOOKS ? hooks : NULL,
+					     .reboot = kind & FIXTURE_REBOOT,
+					     .data_migration = kind & FIXTURE_MIGRATION};
+	OK(pack_run(&options, NULL, &error));
+}
+
+void fixture_adopt(struct fixture *fixture, const char *version)
+{
+	CLEANUP(bundle_free) struct bundle *bundle = NULL;
+	char path[256], adopted[LAYOUT_VERSION_SIZE];
+	struct error error = {0};
+
+	fixture_pack(fixture, version, FIXTURE_GOOD);
+	bundle_path(fixture, version, path);
+	OK(bundle_open(path, &bundle, &error));
+	OK(adopt_bundle(&fixture->layout, bundle, -1, adopted, &error));
+	assert_string_equal(adopted, version);
+}
+
+static void fill(int staging, int base, const struct manifest *base_manifest, struct bundle *bundle)
+{
+	const struct buffer *bytes = bundle_manifest(bundle);
+	struct manifest *manifest = NULL;
+	struct unpack *unpack = NULL;
+	struct error error = {0};
+	size_t index;
+
+	OK(manifest_parse(bytes->data, bytes->size, &manifest, &error));
+	OK(unpack_begin(staging, manifest, base, base_manifest, UNPACK_AUTO, &unpack, &error));
+	while (unpack_next_blob(unpack, &index)) {
+		CLEANUP(buffer_free) struct buffer blob = BUFFER_INIT(MANIFEST_BLOB_STORED_MOST);
+		char hex[HASH_HEX_SIZE], name[HASH_HEX_SIZE + 8];
+		hash_to_hex(manifest->blobs[index].hash, HASH_SIZE, hex);
+		snprintf(name, sizeof name, "blobs/%s", hex);
+		OK(bundle_read(bundle, name, MANIFEST_BLOB_STORED_MOST, &blob, &error));
+		OK(unpack_blob(unpack, index, blob.data, blob.size, &error));
+	}
+	OK(unpack_finish(unpack, &error));
+	OK(file_replace_at(staging, "manifest.json", bytes->data, bytes->size, 0644, &error));
+	unpack_free(&unpack);
+	manifest_free(&manifest);
+}
+
+void fixture_fill(struct fixture *fixture, const char *version, unsigned kind, char ret_sha256[static HASH_HEX_SIZE])
+{
+	CLEANUP(bundle_free) struct bundle *bundle = NULL;
+	CLEANUP(stage_ground_close) struct stage_ground ground = {.staging = -1, .tree = -1};
+	struct manifest *base = NULL;
+	uint8_t hash[HASH_SIZE];
+	char path[256];
+	struct error error = {0};
+
+	fixture_pack(fixture, version, kind);
+	bundle_path(fixture, version, path);
+	OK(bundle_open(path, &bundle, &error));
+	hash_bytes(HASH_SHA256, bundle_manifest(bundle)->data, bundle_manifest(bundle)->size, hash);
+	hash_to_hex(hash, sizeof hash, ret_sha256);
+	OK(stage_open(&fixture->layout, version, geteuid(), getegid(), &ground, &error));
+	if (ground.current[0])
+		OK(layout_manifest(&fixture->layout, ground.current, &base, NULL, &error));
+	fill(ground.staging, ground.tree, base, bundle);
+	manifest_free(&base);
+}
+
+void fixture_stage(struct fixture *fixture, const char *version, unsigned kind, char ret_sha256[static HASH_HEX_SIZE])
+{
+	struct error error = {0};
+
+	fixture_fill(fixture, version, kind, ret_sha256);
+	OK(stage_seal(&fixture->layout, version, ret_sha256, &error));
+}
+
+struct switch_request fixture_order(struct fixture *fixture, const char *upgrade, const char *version,
+				    const char *sha256)
+{
+	int64_t now = clock_now();
+
+	return (struct switch_request){.upgrade = upgrade,
+				       .version = version,
+				       .sha256 = sha256,
+				       .start = now - 60,
+				       .end = now + 3600,
+				       .last_start = now + 1800,
+				       .fence = ++fixture->fence,
+				       .order_key = "order-key-1",
+				       .audit_head = ""};
+}
+
+enum journal_stage fixture_upgrade(struct fixture *fixture, const char *upgrade, const char *version, unsigned kind)
+{
+	CLEANUP(run_result_free) struct run_result result = {0};
+	char sha256[HASH_HEX_SIZE];
+	struct error error = {0};
+
+	fixture_stage(fixture, version, kind, sha256);
+	struct switch_request request = fixture_order(fixture, upgrade, version, sha256);
+	OK(switch_run(&fixture->layout, &request, NULL, NULL, &result, &error));
+	assert_non_null(result.receipt);
+	return result.outcome;
+}
+
+const char *fixture_whole(struct fixture *fixture, char version[static LAYOUT_VERSION_SIZE])
+{
+	struct error error = {0};
+
+	OK(layout_current(&fixture->layout, version, &error));
+	OK(layout_verify(&fixture->layout, version, &error));
+	return version;
+}
+
+enum journal_stage fixture_stage_of(struct fixture *fixture)
+{
+	CLEANUP(journal_free) struct journal *journal = NULL;
+	struct error error = {0};
+
+	OK(journal_open(fixture->layout.state, JOURNAL_READ, &journal, &error));
+	return journal_state(journal)->stage;
+}
