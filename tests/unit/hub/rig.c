@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -211,6 +212,34 @@ void rig_engine(struct rig *rig)
 	rig_say(rig->engine, json_pack("{s:s}", "do", "ready"));
 }
 
+static struct sockaddr_un unix_address(const struct rig *rig, const char *name)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", rig->directory, name);
+	return address;
+}
+
+int rig_listen_unix(const struct rig *rig, const char *name)
+{
+	struct sockaddr_un address = unix_address(rig, name);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	unlink(address.sun_path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+	assert_int_equal(listen(fd, 16), 0);
+	return fd;
+}
+
+int rig_connect_unix(const struct rig *rig, const char *name)
+{
+	struct sockaddr_un address = unix_address(rig, name);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+	return fd;
+}
+
 void rig_link(struct rig *rig, const struct link_settings *settings)
 {
 	struct error error;
@@ -220,11 +249,13 @@ void rig_link(struct rig *rig, const struct link_settings *settings)
 	assert_int_equal(process_socketpair(false, parent, &error), 0);
 	assert_int_equal(process_socketpair(false, check, &error), 0);
 	int directory = open(rig->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int listener = rig_listen_unix(rig, "hook.sock");
 	rig->link = fork();
 	if (rig->link == 0) {
-		arrange((const int[]){parent[1], check[1], directory}, 3);
-		_exit(link_main(3, 4, 5, -1, settings));
+		arrange((const int[]){parent[1], check[1], directory, listener}, 4);
+		_exit(link_main(3, 4, 5, 6, settings));
 	}
+	close(listener);
 	close(parent[1]);
 	close(check[1]);
 	close(directory);

@@ -38,7 +38,11 @@ void rig_say(int socket, json_t *message);
  * must be there. */
 json_t *rig_expect(int socket, const char *member, const char *text, int *ret_fd);
 
-/* Starts link; `port` 0: the hub's. Nothing is connected before the parent says so. */
+/* A listening socket of that name in the rig's directory, and a connection to one. */
+int rig_listen_unix(const struct rig *rig, const char *name);
+int rig_connect_unix(const struct rig *rig, const char *name);
+
+/* Starts link, with "hook.sock". Nothing is connected before the parent says so. */
 void rig_link(struct rig *rig, const struct link_settings *settings);
 void rig_end_link(struct rig *rig);
 void rig_open_tunnel(struct rig *rig);

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -62,17 +61,6 @@ static void test_subsystem_through_stock_ssh(void **state)
 	json_decref(hello);
 }
 
-static int listen_unix(const struct rig *rig, struct sockaddr_un *ret_address)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	*ret_address = (struct sockaddr_un){.sun_family = AF_UNIX};
-	snprintf(ret_address->sun_path, sizeof ret_address->sun_path, "%s/hook.sock", rig->directory);
-	assert_int_equal(bind(fd, (struct sockaddr *)ret_address, sizeof *ret_address), 0);
-	assert_int_equal(listen(fd, 16), 0);
-	return fd;
-}
-
 static int accept_one(int listener)
 {
 	struct pollfd wait = {.fd = listener, .events = POLLIN};
@@ -84,12 +72,11 @@ static int accept_one(int listener)
 static void test_reverse_forward_is_a_tunnel(void **state)
 {
 	struct rig *rig = *state;
-	struct sockaddr_un address;
 	char forward[160];
-	int listener = listen_unix(rig, &address), unused = -1, engine = -1, bulk[3];
+	int listener = rig_listen_unix(rig, "stock.sock"), unused = -1, engine = -1, bulk[3];
 
 	rig_engine(rig);
-	snprintf(forward, sizeof forward, "1:%s", address.sun_path);
+	snprintf(forward, sizeof forward, "1:%s/stock.sock", rig->directory);
 	pid_t child =
 		rig_ssh(rig, KEY(rig), &unused, (const char *const[]){"-N", "-R", forward, "box@127.0.0.1", NULL});
 	int control = accept_one(listener);

@@ -158,7 +158,7 @@ static void test_bulk_streams_show_their_ticket(void **state)
 	struct stream *hook;
 	json_t *hello;
 	int control = attached(rig, &hook, &hello);
-	int engine[4], check[4];
+	int engine[4], check[4], mate[4]; /* engine[i] is the other end of check[mate[i]] */
 	uint8_t byte;
 
 	rig_say(rig->engine, streams_message(hello, "aa11", 4));
@@ -182,6 +182,7 @@ static void test_bulk_streams_show_their_ticket(void **state)
 		assert_true(poll(&wait, 1, RIG_WAIT_MS) > 0);
 		assert_int_equal(recv(engine[i], &byte, 1, 0), 1);
 		assert_true(byte < 4);
+		mate[i] = byte;
 		rig_pass(engine[i], check[byte], 4 * 1024 * 1024);
 		rig_pass(check[byte], engine[i], 1024 * 1024);
 	}
@@ -189,8 +190,8 @@ static void test_bulk_streams_show_their_ticket(void **state)
 	rig_pass(control, stream_fd(hook), 1000);
 	for (int i = 0; i < 4; i++) {
 		close(engine[i]);
-		assert_true(rig_is_closed(check[i]));
-		close(check[i]);
+		assert_true(rig_is_closed(check[mate[i]]));
+		close(check[mate[i]]);
 	}
 	/* Its connection ended with its streams; the ticket is good for another. */
 	json_decref(rig_expect(rig->check, "stream", "bulk", NULL));
@@ -451,6 +452,74 @@ static void test_a_link_without_a_join_says_so(void **state)
 	json_decref(message);
 }
 
+/* A name is resolved inside link's sandbox, and the second port is tried when the first is closed. */
+static void test_a_name_and_a_second_port(void **state)
+{
+	struct rig *rig = *state;
+	struct link_settings settings = {.address = "localhost", .ports = {1, rig->port}, .port_count = 2};
+	json_t *hello;
+
+	rig_engine(rig);
+	rig_link(rig, &settings);
+	rig_open_tunnel(rig);
+	struct stream *hook = rig_hello(rig, &hello);
+	stream_free(&hook);
+	json_decref(hello);
+}
+
+static void test_hook_sock_goes_to_check(void **state)
+{
+	struct rig *rig = *state;
+	int accepted = -1;
+
+	rig_link(rig, &plain);
+	int fd = rig_connect_unix(rig, "hook.sock");
+	json_t *message = rig_expect(rig->check, "stream", "accepted", &accepted);
+	/* Nobody opened a tunnel here: what it may is check's to say. */
+	assert_null(jsonio_string(message, "scope"));
+	rig_pass(fd, accepted, 1000);
+	rig_pass(accepted, fd, 1000);
+	json_decref(message);
+	close(fd);
+	close(accepted);
+}
+
+static void test_a_connection_that_the_hub_ends_comes_again(void **state)
+{
+	struct rig *rig = *state;
+	json_t *hello;
+
+	rig_engine(rig);
+	rig_link(rig, &plain);
+	rig_open_tunnel(rig);
+	struct stream *hook = rig_hello(rig, &hello);
+	json_decref(hello);
+	rig_say(rig->engine, json_pack("{s:s, s:s}", "do", "close", "appliance", "box"));
+	assert_true(rig_is_closed(stream_fd(hook)));
+	stream_free(&hook);
+	hook = rig_hello(rig, &hello);
+	assert_int_equal(jsonio_integer(hello, "connection"), 2);
+	stream_free(&hook);
+	json_decref(hello);
+}
+
+static void test_the_grant_goes_to_check(void **state)
+{
+	struct rig *rig = *state;
+	int fd = -1;
+
+	rig_engine(rig);
+	rig_link(rig, &plain);
+	rig_say(rig->parent, json_pack("{s:s, s:s, s:I, s:b}", "tunnel", "open", "scope", "status", "until",
+				       (json_int_t)clock_now() + 5000, "permanent", 1));
+	json_t *message = rig_expect(rig->check, "stream", "control", &fd);
+	assert_string_equal(jsonio_string(message, "scope"), "status");
+	assert_true(jsonio_integer(message, "until") > clock_now());
+	assert_true(jsonio_boolean(message, "permanent"));
+	json_decref(message);
+	close(fd);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, rig_set_up, rig_tear_down)
 
 int main(void)
@@ -472,6 +541,10 @@ int main(void)
 		TEST(test_the_tunnel_ends_on_time),
 		TEST(test_another_host_key_is_refused),
 		TEST(test_a_link_without_a_join_says_so),
+		TEST(test_a_name_and_a_second_port),
+		TEST(test_hook_sock_goes_to_check),
+		TEST(test_a_connection_that_the_hub_ends_comes_again),
+		TEST(test_the_grant_goes_to_check),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
