@@ -8,9 +8,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 
-enum { BACKLOG = 16 };
+enum { BACKLOG = 16, DOOR_WAIT_MS = 1500 };
 
 /* sun_path holds 107 bytes and STATE may be longer: the directory is named by its descriptor. */
 static int make_address(int directory, const char *name, struct sockaddr_un *ret_address, struct error *error)
@@ -70,7 +71,14 @@ int door_connect(const char *state, int *ret_fd, struct error *error)
 	CLEANUP(file_close) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "socket", "a socket");
-	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+	/* `serve` may have been started a moment ago. */
+	int64_t deadline = clock_ticks_ms() + DOOR_WAIT_MS;
+	int result = connect(fd, (const struct sockaddr *)&address, sizeof(address));
+	while (result < 0 && (errno == ENOENT || errno == ECONNREFUSED) && clock_ticks_ms() < deadline) {
+		usleep(20000);
+		result = connect(fd, (const struct sockaddr *)&address, sizeof(address));
+	}
+	if (result < 0)
 		return errno == EACCES || errno == EPERM
 			       ? error_set(error, ERROR_NOT_PERMITTED, "caller",
 					   "only root may command this appliance-hook")

@@ -288,7 +288,7 @@ class Appliance:
     def serve(self, variables=None):
         self.process = self.house.start("appliance-hook", "--config", self.configuration, "serve", log=self.log,
                                         variables=variables)
-        wait_until("the hook answers", lambda: self.hook("tunnel", "status", check=False).returncode == 0)
+        wait_until("the hook answers", lambda: (self.state / "control.sock").exists())
 
     def stop(self, number=signal.SIGTERM):
         self.house.stop(self.process, number)

@@ -4,18 +4,14 @@ import pytest
 from house import Appliance, Refused
 
 
-def lapse(shop, box):
-    """Support ends today; then a month passes for everybody."""
-    shop.clock.set_to("2027-06-15T12:00:00Z")
-
-
 @pytest.fixture
 def sold(shop):
     """A box whose support ends on 2027-01-31."""
-    shop.centre.nightshift("contract", "renew", "c-1", "--until", "2027-01-31")
+    shop.centre.nightshift("contract", "add", "c-9", "--customer", "acme", "--kind", "on-premise", "--tier", "premium", "--until",
+                           "2027-01-31", "--zone", "UTC", "--users", 10)
     box = Appliance(shop, shop.centre, shop.publisher)
     box.adopt(shop.bundles["1.0"])
-    box.join()
+    box.join("c-9")
     box.serve()
     box.open_tunnel()
     shop.centre.open_window(box.name)
@@ -53,7 +49,7 @@ def test_lapse_holds_a_booking_and_renewal_frees_it(sold, shop):
     row = shop.centre.upgrade(identity)
     assert row["state"] == "held" and row["held_for"] == "entitlement"
     assert "2027-01-31" in row["why"]
-    shop.centre.nightshift("contract", "renew", "c-1", "--until", "2028-01-31")
+    shop.centre.nightshift("contract", "renew", "c-9", "--until", "2028-01-31")
     shop.centre.wait(identity, "booked", "staging", "staged")
 
 

@@ -78,7 +78,7 @@ def test_nobody_approves_himself(house):
 
 
 def test_declined_booking_does_not_run(box, shop):
-    shop.centre.open_window("box1", "[window far]\nzone = UTC\nrule = once 2098-01-05T01:30\nduration = 2h\n")
+    shop.centre.open_window("box1", "[window far]\nzone = UTC\nrule = once 2031-01-05T01:30\nduration = 2h\n")
     identity = shop.centre.book("box1", "2.0")
     shop.centre.nightshift("upgrade", "abort", identity)
     assert shop.centre.wait(identity, "cancelled")["state"] == "cancelled"
@@ -87,7 +87,7 @@ def test_declined_booking_does_not_run(box, shop):
 
 
 def test_pause_and_resume(box, shop):
-    shop.centre.open_window("box1", "[window far]\nzone = UTC\nrule = once 2098-01-05T01:30\nduration = 2h\n")
+    shop.centre.open_window("box1", "[window far]\nzone = UTC\nrule = once 2031-01-05T01:30\nduration = 2h\n")
     identity = shop.centre.book("box1", "2.0")
     shop.centre.nightshift("upgrade", "pause", identity)
     assert shop.centre.upgrade(identity)["state"] == "held"

@@ -136,18 +136,18 @@ def test_min_from(box, shop):
 
 
 def test_outside_the_window(box, shop):
-    shop.centre.open_window("box1", "[window far]\nzone = UTC\nrule = once 2098-01-05T01:30\nduration = 2h\n")
+    shop.centre.open_window("box1", "[window far]\nzone = UTC\nrule = once 2031-01-05T01:30\nduration = 2h\n")
     with refused(75):
-        shop.centre.book("box1", "2.0", "--at", "2098-01-05T05:00")
+        shop.centre.book("box1", "2.0", "--at", "2031-01-05T05:00")
     identity = shop.centre.book("box1", "2.0")
     wait_until("it is staged", lambda: shop.centre.upgrade(identity)["state"] == "staged")
     row = shop.centre.upgrade(identity)
-    assert "2098-01-05" in row["why"], row["why"]
+    assert "2031-01-05" in row["why"], row["why"]
     assert box.current() == "1.0"
     show = shop.centre.nightshift("upgrade", "show", identity).stdout
     assert row["why"] in show.splitlines()[0]
     why = shop.centre.nightshift("appliance", "why", "box1").stdout
-    assert "2098-01-05" in why.splitlines()[0]
+    assert "2031-01-05" in why.splitlines()[0]
 
 
 def test_no_window_no_booking(box, shop):
@@ -159,9 +159,9 @@ def test_no_window_no_booking(box, shop):
 def test_the_boxs_own_window_is_kept(box, shop):
     """The customer's own window at the box: the orchestrator's order does not open it."""
     own = box.directory / "own.ini"
-    own.write_text("[window own]\nzone = UTC\nrule = once 2098-01-05T01:30\nduration = 2h\n")
+    own.write_text("[window own]\nzone = UTC\nrule = once 2031-01-05T01:30\nduration = 2h\n")
     box.hook("window", "set", own)
-    assert "2098-01-05" in box.hook("window", "show").stdout
+    assert "2031-01-05" in box.hook("window", "show").stdout
     identity = shop.centre.book("box1", "2.0")
     row = wait_until("the hook says no", lambda: (lambda r: r if r["code"] == 75 and "own" in r["why"] else None)(
         shop.centre.upgrade(identity)))
@@ -173,7 +173,7 @@ def test_the_boxs_own_window_is_kept(box, shop):
 
 def test_freeze_holds(box, shop):
     freeze = shop.centre.directory / "freeze.ini"
-    freeze.write_text("[freeze now]\nscope = vendor\nzone = UTC\nfrom = 2020-01-01T00:00\nto = 2098-01-01T00:00\nblocks = all\n"
+    freeze.write_text("[freeze now]\nscope = vendor\nzone = UTC\nfrom = 2020-01-01T00:00\nto = 2060-01-01T00:00\nblocks = all\n"
                       "reason = Year end\n")
     shop.centre.nightshift("freeze", "add", freeze)
     done = shop.centre.nightshift("upgrade", "book", "box1", "--to", "2.0", check=False)
@@ -200,7 +200,7 @@ def test_yanked_release_is_refused_from_the_next_import(box, shop):
 
 
 def test_second_booking_while_one_is_open(box, shop):
-    shop.centre.open_window("box1", "[window far]\nzone = UTC\nrule = once 2098-01-05T01:30\nduration = 2h\n")
+    shop.centre.open_window("box1", "[window far]\nzone = UTC\nrule = once 2031-01-05T01:30\nduration = 2h\n")
     shop.centre.book("box1", "2.0")
     with refused(75):
         shop.centre.book("box1", "2.0")
