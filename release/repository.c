@@ -279,7 +279,7 @@ int repository_open(const char *path, enum repository_mode mode, struct reposito
 		return error_set(error, ERROR_DATA, "missing", "%s is no repository; make one with \"repo init\"",
 				 path);
 	int result = mode == REPOSITORY_WRITE
-			     ? file_lock_at(repository->directory, ".lock", 10000, &repository->lock, error)
+			     ? file_lock_at(repository->directory, ".lock", 1000, &repository->lock, error)
 			     : 0;
 	if (result == 0)
 		result = load_roles(repository, error);

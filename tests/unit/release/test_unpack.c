@@ -22,6 +22,28 @@ static void make_product(const char *tree, const char *text)
 	assert_int_equal(symlink("lib/deep", path), 0);
 }
 
+/* "one" and "two" differ in one text; packed once for all tests, for level 19 takes its time. */
+static int start(void **state)
+{
+	if (fixture_start(state) != 0)
+		return -1;
+	make_product("one", "one");
+	make_product("two", "two");
+	manifest_free(&(struct manifest *){pack_tree("one", "1", "one.bundle")});
+	manifest_free(&(struct manifest *){pack_tree("two", "2", "two.bundle")});
+	return 0;
+}
+
+static struct manifest *load(const char *path, struct bundle **ret_bundle)
+{
+	struct error error;
+	struct manifest *manifest = NULL;
+	assert_done(bundle_open(path, ret_bundle, &error));
+	assert_done(manifest_parse(bundle_manifest(*ret_bundle)->data, bundle_manifest(*ret_bundle)->size, &manifest,
+				   &error));
+	return manifest;
+}
+
 static int stored_blob(struct bundle *bundle, const struct manifest *manifest, size_t index, struct buffer *ret_bytes)
 {
 	struct error error;
@@ -67,12 +89,8 @@ static void whole_release(void **state)
 	struct error error;
 	CLEANUP(unpack_free) struct unpack *unpack = NULL;
 	CLEANUP(bundle_free) struct bundle *bundle = NULL;
-	CLEANUP(manifest_free) struct manifest *manifest = NULL;
 
-	make_product("whole", "one");
-	manifest_free(&(struct manifest *){pack_tree("whole", "1", "whole.bundle")});
-	assert_done(bundle_open("whole.bundle", &bundle, &error));
-	assert_done(manifest_parse(bundle_manifest(bundle)->data, bundle_manifest(bundle)->size, &manifest, &error));
+	CLEANUP(manifest_free) struct manifest *manifest = load("one.bundle", &bundle);
 	CLEANUP(file_close) int staging = staging_directory("whole.staging");
 	assert_done(unpack_begin(staging, manifest, -1, NULL, UNPACK_AUTO, &unpack, &error));
 	assert_refused(unpack_finish(unpack, &error), "incomplete");
@@ -85,8 +103,8 @@ static void whole_release(void **state)
 	assert_int_equal(after.blobs_done, after.blobs);
 	assert_int_equal(after.bytes_done, after.bytes);
 	verify("whole.staging/tree", manifest);
-	assert_true(same_files("whole/bin/server", "whole.staging/tree/bin/server"));
-	assert_true(same_files("whole/lib/a.txt", "whole.staging/tree/lib/deep/copy.txt"));
+	assert_true(same_files("one/bin/server", "whole.staging/tree/bin/server"));
+	assert_true(same_files("one/lib/a.txt", "whole.staging/tree/lib/deep/copy.txt"));
 	struct stat status;
 	assert_int_equal(stat("whole.staging/tree/bin/server", &status), 0);
 	assert_int_equal(status.st_mode & 07777, 0755);
@@ -100,9 +118,7 @@ static void damaged_blobs(void **state)
 	CLEANUP(bundle_free) struct bundle *bundle = NULL;
 	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(0);
 
-	make_product("damaged", "one");
-	CLEANUP(manifest_free) struct manifest *manifest = pack_tree("damaged", "1", "damaged.bundle");
-	assert_done(bundle_open("damaged.bundle", &bundle, &error));
+	CLEANUP(manifest_free) struct manifest *manifest = load("one.bundle", &bundle);
 	CLEANUP(file_close) int staging = staging_directory("damaged.staging");
 	assert_done(unpack_begin(staging, manifest, -1, NULL, UNPACK_AUTO, &unpack, &error));
 	size_t last = manifest->blob_count - 1;
@@ -128,11 +144,9 @@ static void lying_manifest(void **state)
 	(void)state;
 	struct error error;
 
-	make_product("lying", "one");
-	CLEANUP(manifest_free) struct manifest *manifest = pack_tree("lying", "1", "lying.bundle");
 	CLEANUP(bundle_free) struct bundle *bundle = NULL;
+	CLEANUP(manifest_free) struct manifest *manifest = load("one.bundle", &bundle);
 	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(0);
-	assert_done(bundle_open("lying.bundle", &bundle, &error));
 	stored_blob(bundle, manifest, 0, &bytes);
 	/* Blob 0's frame in the place of blob 1, with its true hash: its plain size or its contents do not fit. */
 	struct manifest_blob saved = manifest->blobs[1];
@@ -172,10 +186,8 @@ static void resumed(void **state)
 	CLEANUP(bundle_free) struct bundle *bundle = NULL;
 	CLEANUP(unpack_free) struct unpack *unpack = NULL;
 
-	make_product("resumed", "one");
-	CLEANUP(manifest_free) struct manifest *manifest = pack_tree("resumed", "1", "resumed.bundle");
+	CLEANUP(manifest_free) struct manifest *manifest = load("one.bundle", &bundle);
 	assert_true(manifest->blob_count >= 3);
-	assert_done(bundle_open("resumed.bundle", &bundle, &error));
 	CLEANUP(file_close) int staging = staging_directory("resumed.staging");
 	assert_done(unpack_begin(staging, manifest, -1, NULL, UNPACK_AUTO, &unpack, &error));
 	assert_done(give_blob(unpack, bundle, manifest, 0, &error));
@@ -219,17 +231,13 @@ static void another_release_staged(void **state)
 	CLEANUP(unpack_free) struct unpack *unpack = NULL;
 	CLEANUP(bundle_free) struct bundle *bundle = NULL;
 
-	make_product("first", "one");
-	make_product("second", "two");
-	CLEANUP(manifest_free) struct manifest *first = pack_tree("first", "1", "first.bundle");
-	CLEANUP(manifest_free) struct manifest *second = pack_tree("second", "2", "second.bundle");
+	CLEANUP(manifest_free) struct manifest *first = load("one.bundle", &bundle);
 	CLEANUP(file_close) int staging = staging_directory("another.staging");
-	assert_done(bundle_open("first.bundle", &bundle, &error));
 	assert_done(unpack_begin(staging, first, -1, NULL, UNPACK_AUTO, &unpack, &error));
 	give_all(unpack, bundle, first);
 	unpack_free(&unpack);
 	bundle_free(&bundle);
-	assert_done(bundle_open("second.bundle", &bundle, &error));
+	CLEANUP(manifest_free) struct manifest *second = load("two.bundle", &bundle);
 	assert_done(unpack_begin(staging, second, -1, NULL, UNPACK_AUTO, &unpack, &error));
 	assert_int_equal(give_all(unpack, bundle, second), second->blob_count);
 	assert_done(unpack_finish(unpack, &error));
@@ -242,18 +250,16 @@ static void unchanged_from_base(void **state)
 	static const enum unpack_share shares[] = {UNPACK_AUTO, UNPACK_REFLINK, UNPACK_HARDLINK, UNPACK_COPY};
 	struct error error;
 
-	make_product("old", "one");
-	make_product("new", "two");
-	CLEANUP(manifest_free) struct manifest *old = pack_tree("old", "1", "old.bundle");
-	CLEANUP(manifest_free) struct manifest *new = pack_tree("new", "2", "new.bundle");
+	CLEANUP(bundle_free) struct bundle *old_bundle = NULL;
 	CLEANUP(bundle_free) struct bundle *bundle = NULL;
-	assert_done(bundle_open("new.bundle", &bundle, &error));
+	CLEANUP(manifest_free) struct manifest *old = load("one.bundle", &old_bundle);
+	CLEANUP(manifest_free) struct manifest *new = load("two.bundle", &bundle);
 	for (size_t i = 0; i < ARRAY_SIZE(shares); i++) {
 		CLEANUP(unpack_free) struct unpack *unpack = NULL;
 		char name[64], tree[80];
 		snprintf(name, sizeof(name), "base.%zu", i);
 		CLEANUP(file_close) int staging = staging_directory(name);
-		CLEANUP(file_close) int base = open_dir("old");
+		CLEANUP(file_close) int base = open_dir("one");
 		assert_done(unpack_begin(staging, new, base, old, shares[i], &unpack, &error));
 		/* Only the blob with the changed text. */
 		assert_int_equal(unpack_progress(unpack).blobs, 1);
@@ -274,14 +280,13 @@ static void damaged_base(void **state)
 	CLEANUP(bundle_free) struct bundle *bundle = NULL;
 
 	make_product("torn-old", "one");
-	make_product("torn-new", "two");
-	CLEANUP(manifest_free) struct manifest *old = pack_tree("torn-old", "1", "torn-old.bundle");
-	CLEANUP(manifest_free) struct manifest *new = pack_tree("torn-new", "2", "torn-new.bundle");
+	CLEANUP(bundle_free) struct bundle *old_bundle = NULL;
+	CLEANUP(manifest_free) struct manifest *old = load("one.bundle", &old_bundle);
+	CLEANUP(manifest_free) struct manifest *new = load("two.bundle", &bundle);
 	int fd = open("torn-old/bin/server", O_WRONLY | O_CLOEXEC);
 	assert_int_equal(pwrite(fd, "damage", 6, 1000), 6);
 	close(fd);
 	CLEANUP(buffer_free) struct buffer before = get_bytes("torn-old/bin/server");
-	assert_done(bundle_open("torn-new.bundle", &bundle, &error));
 	CLEANUP(file_close) int staging = staging_directory("torn.staging");
 	CLEANUP(file_close) int base = open_dir("torn-old");
 	assert_done(unpack_begin(staging, new, base, old, UNPACK_HARDLINK, &unpack, &error));
@@ -301,9 +306,7 @@ static void links_in_staging(void **state)
 	CLEANUP(unpack_free) struct unpack *unpack = NULL;
 	CLEANUP(bundle_free) struct bundle *bundle = NULL;
 
-	make_product("bent", "one");
-	CLEANUP(manifest_free) struct manifest *manifest = pack_tree("bent", "1", "bent.bundle");
-	assert_done(bundle_open("bent.bundle", &bundle, &error));
+	CLEANUP(manifest_free) struct manifest *manifest = load("one.bundle", &bundle);
 	CLEANUP(file_close) int staging = staging_directory("bent.staging");
 	put_text("outside/server", "mine");
 	put_text("outside/b.txt", "mine");
@@ -333,8 +336,8 @@ static void given_back(void **state)
 	CLEANUP(unpack_free) struct unpack *unpack = NULL;
 	size_t first = 9, second = 9;
 
-	make_product("back", "one");
-	CLEANUP(manifest_free) struct manifest *manifest = pack_tree("back", "1", "back.bundle");
+	CLEANUP(bundle_free) struct bundle *bundle = NULL;
+	CLEANUP(manifest_free) struct manifest *manifest = load("one.bundle", &bundle);
 	CLEANUP(file_close) int staging = staging_directory("back.staging");
 	assert_done(unpack_begin(staging, manifest, -1, NULL, UNPACK_AUTO, &unpack, &error));
 	assert_true(unpack_next_blob(unpack, &first));
@@ -358,5 +361,5 @@ int main(void)
 		cmocka_unit_test(links_in_staging),
 		cmocka_unit_test(given_back),
 	};
-	return cmocka_run_group_tests_name("unpack", tests, fixture_start, fixture_end);
+	return cmocka_run_group_tests_name("unpack", tests, start, fixture_end);
 }

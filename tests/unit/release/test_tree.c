@@ -1,0 +1,139 @@
+#include "fixture.h"
+
+#include "release/tree.h"
+
+static struct manifest *manifest_of_tree;
+
+static void make(const char *path, bool link)
+{
+	char name[512];
+	snprintf(name, sizeof(name), "%s/bin/server", path);
+	put_bytes(name, "#!/bin/sh\n", 10, 0755);
+	snprintf(name, sizeof(name), "%s/lib/a.txt", path);
+	put_text(name, "content");
+	snprintf(name, sizeof(name), "%s/lib/link", path);
+	if (link)
+		assert_int_equal(symlink("a.txt", name), 0);
+}
+
+static int start(void **state)
+{
+	if (fixture_start(state) != 0)
+		return -1;
+	make("model", true);
+	manifest_of_tree = pack_tree("model", "1", "model.bundle");
+	return 0;
+}
+
+static int end(void **state)
+{
+	manifest_free(&manifest_of_tree);
+	return fixture_end(state);
+}
+
+static int check(const char *path, unsigned flags, struct error *error)
+{
+	CLEANUP(file_close) int fd = open_dir(path);
+	return tree_verify(fd, manifest_of_tree, MANIFEST_TREE, flags, error);
+}
+
+static void whole(void **state)
+{
+	(void)state;
+	struct error error;
+	make("whole", true);
+	assert_done(check("whole", TREE_CONTENT, &error));
+	assert_done(check("whole", TREE_SEALED, &error));
+	if (geteuid() == 0)
+		assert_done(check("whole", TREE_OWNERS | TREE_SEALED, &error));
+}
+
+#define DIFFERENCE(name, change)                                                                                       \
+	do {                                                                                                           \
+		make(name, true);                                                                                      \
+		assert_done(check(name, TREE_CONTENT, &error));                                                        \
+		change;                                                                                                \
+		assert_refused(check(name, TREE_CONTENT, &error), "tree");                                             \
+	} while (0)
+
+static void differences(void **state)
+{
+	(void)state;
+	struct error error;
+	DIFFERENCE("d1", put_text("d1/lib/a.txt", "c0ntent"));
+	DIFFERENCE("d2", put_text("d2/lib/a.txt", "content "));
+	DIFFERENCE("d3", assert_int_equal(unlink("d3/lib/a.txt"), 0));
+	DIFFERENCE("d4", put_text("d4/lib/extra", ""));
+	DIFFERENCE("d5", put_text("d5/extra", ""));
+	DIFFERENCE("d6", assert_int_equal(chmod("d6/lib/a.txt", 0600), 0));
+	DIFFERENCE("d7", assert_int_equal(chmod("d7/lib", 0700), 0));
+	DIFFERENCE("d8", assert_int_equal(unlink("d8/lib/link"), 0));
+	DIFFERENCE("d9", assert_int_equal(mkdir("d9/empty", 0755), 0));
+	DIFFERENCE("d10", (assert_int_equal(unlink("d10/lib/link"), 0),
+			   assert_int_equal(symlink("../lib/a.txt", "d10/lib/link"), 0)));
+	DIFFERENCE("d11", (assert_int_equal(unlink("d11/lib/link"), 0), put_text("d11/lib/link", "a.txt")));
+	DIFFERENCE("d12", (assert_int_equal(unlink("d12/lib/a.txt"), 0),
+			   assert_int_equal(symlink("../../model/lib/a.txt", "d12/lib/a.txt"), 0)));
+	DIFFERENCE("d13",
+		   (assert_int_equal(unlink("d13/lib/a.txt"), 0), assert_int_equal(mkfifo("d13/lib/a.txt", 0644), 0)));
+	DIFFERENCE("d14", (assert_int_equal(rename("d14/lib", "moved"), 0),
+			   assert_int_equal(symlink("../moved", "d14/lib"), 0)));
+}
+
+/* A file that somebody still holds open for writing is refused, however right its bytes are now. */
+static void open_writer(void **state)
+{
+	(void)state;
+	struct error error;
+	make("sealed", true);
+	int fd = open("sealed/lib/a.txt", O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_done(check("sealed", TREE_CONTENT, &error));
+	assert_refused(check("sealed", TREE_SEALED, &error), "tree");
+	close(fd);
+	assert_done(check("sealed", TREE_SEALED, &error));
+}
+
+static void owned(void **state)
+{
+	(void)state;
+	struct error error;
+	if (geteuid() != 0)
+		skip();
+	make("owned", true);
+	assert_int_equal(lchown("owned/lib/a.txt", 1234, 1234), 0);
+	assert_int_equal(lchown("owned/lib/link", 1234, 1234), 0);
+	assert_int_equal(lchown("owned", 1234, 1234), 0);
+	assert_int_equal(chmod("owned/bin/server", 0700), 0);
+	assert_refused(check("owned", TREE_OWNERS, &error), "tree");
+	CLEANUP(file_close) int fd = open_dir("owned");
+	assert_done(tree_own(fd, manifest_of_tree, MANIFEST_TREE, &error));
+	assert_done(check("owned", TREE_OWNERS | TREE_SEALED, &error));
+	assert_int_equal(chown("owned/lib", 1234, 0), 0);
+	assert_refused(check("owned", TREE_OWNERS, &error), "tree");
+}
+
+/* A second name of a foreign file among ours: neither its owner nor its mode may change through us. */
+static void second_name(void **state)
+{
+	(void)state;
+	struct error error;
+	make("second", true);
+	put_bytes("victim", "content", 7, 0600);
+	assert_int_equal(unlink("second/lib/a.txt"), 0);
+	assert_int_equal(link("victim", "second/lib/a.txt"), 0);
+	CLEANUP(file_close) int fd = open_dir("second");
+	assert_refused(tree_own(fd, manifest_of_tree, MANIFEST_TREE, &error), "tree");
+	struct stat status;
+	assert_int_equal(stat("victim", &status), 0);
+	assert_int_equal(status.st_mode & 07777, 0600);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(whole), cmocka_unit_test(differences), cmocka_unit_test(open_writer),
+		cmocka_unit_test(owned), cmocka_unit_test(second_name),
+	};
+	return cmocka_run_group_tests_name("tree", tests, start, end);
+}
