@@ -114,7 +114,7 @@ static int announce(struct check *check, int fd, struct error *error)
 /* `start` without its sockets; the stream is taken. */
 static int start_session(struct check *check, struct session_start start, struct error *error)
 {
-	CLEANUP(file_close) int stream = start.stream;
+	CLEANUP(file_close) UNUSED int stream = start.stream;
 	CLEANUP(close_sockets) struct sockets sockets = {{-1, -1}, {-1, -1}};
 	if (!broker_find(&check->broker, -1))
 		return error_set(error, ERROR_NOT_NOW, "busy", "too many sessions are open already");
