@@ -20,8 +20,10 @@ static void wake(void *context)
 	struct engine *engine = context;
 	engine->wake_timer = 0;
 	engine->agenda_at = clock_ticks_ms();
-	if (engine->store)
-		agenda_run(engine);
+	if (!engine->store)
+		return;
+	tasks_run(engine); /* people wait for these, so they come first */
+	agenda_run(engine);
 }
 
 /* A little later, so that what happens together is looked at once, and a store that refuses every step cannot make us
@@ -142,7 +144,6 @@ static void turn(void *context)
 		engine_wake(engine);
 		roster_send(engine, false);
 		imports_run(engine);
-		tasks_run(engine);
 	}
 	if (engine->signer >= 0 && (!engine->timestamp_at || ticks - engine->timestamp_at >= TIMESTAMP_MS))
 		renew_timestamp(engine);

@@ -69,7 +69,6 @@ struct engine {
 	uint64_t wake_timer;
 	int64_t import; /* that runs; 0: none */
 	int import_fd;
-	int64_t task_seen; /* the last task that was taken up */
 	int exit_code;
 };
 

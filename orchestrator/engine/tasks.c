@@ -5,6 +5,8 @@
 #include "orchestrator/engine/engine_inner.h"
 #include "orchestrator/store/store_task.h"
 
+#define HELLO_SECONDS 10
+
 static void finish_take(struct engine *engine, const struct store_task *task, json_t *result)
 {
 	CLEANUP(jsonio_free) json_t *owned = result;
@@ -20,11 +22,20 @@ static void refuse(struct engine *engine, const struct store_task *task, enum er
 		    json_pack("{s:{s:i, s:s, s:s}}", "error", "code", (int)code, "name", name, "text", text));
 }
 
+/* Between two streams of one connection the next HELLO is on its way: the task waits for it. */
+static bool is_between_streams(const struct session *session, const struct store_task *task)
+{
+	return session && session->work == SESSION_IDLE && !session->waiting &&
+	       clock_now() < task->requested + HELLO_SECONDS;
+}
+
 static void do_plan(struct engine *engine, const struct store_task *task)
 {
 	struct session *session = session_find(engine, task->target);
 	const char *why = NULL;
 	char text[STORE_TEXT_SIZE];
+	if (is_between_streams(session, task) || (session && session->task == task->id))
+		return;
 	if (session_free_for(session, &why)) {
 		session_begin(session, SESSION_PLAN, "");
 		session->task = task->id;
@@ -61,17 +72,17 @@ static const struct {
 
 void tasks_run(struct engine *engine)
 {
-	for (;;) {
+	for (int64_t after = 0;;) {
 		struct store_task task;
 		struct error error = {0};
 		bool found = false;
-		if (store_task_next(engine->store, engine->task_seen, &task, &found, &error)) {
+		if (store_task_next(engine->store, after, &task, &found, &error)) {
 			log_failure("tasks", &error);
 			return;
 		}
 		if (!found)
 			return;
-		engine->task_seen = task.id;
+		after = task.id;
 		for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 			if (!strcmp(kinds[i].kind, task.kind))
 				kinds[i].run(engine, &task);

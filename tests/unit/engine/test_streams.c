@@ -4,6 +4,7 @@
 #include "orchestrator/store/store_fact.h"
 #include "orchestrator/store/store_import.h"
 #include "orchestrator/store/store_task.h"
+#include "orchestrator/store/store_tunnel.h"
 
 static json_t *supervisor_expect_import(struct world *world)
 {
@@ -108,8 +109,7 @@ static int gather(void *context, struct stream_message *message, struct error *e
 static int fetch(struct stream *stream, const char *name, int64_t offset, struct buffer *bytes, struct error *error)
 {
 	CLEANUP(jsonio_free)
-	json_t *body = json_pack("{s:s, s:I}", "name", name, "offset", (json_int_t)offset),
-	       *reply = NULL;
+	json_t *body = json_pack("{s:s, s:I}", "name", name, "offset", (json_int_t)offset), *reply = NULL;
 	return stream_ask(stream, MESSAGE_FETCH, body, clock_ticks_ms() + PATIENCE_MS, gather, bytes, &reply, error);
 }
 
@@ -277,6 +277,17 @@ static json_t *wait_task(struct world *world, int64_t id)
 	return result;
 }
 
+static void wait_tunnel(struct world *world)
+{
+	struct error error;
+	struct store_tunnel tunnel;
+	bool found = false;
+	int64_t deadline = clock_ticks_ms() + PATIENCE_MS;
+	while (!found && clock_ticks_ms() < deadline)
+		MUST(store_tunnel_get(world->store, "box1", &tunnel, &found, &error));
+	assert_true(found);
+}
+
 static void a_plan_asks_the_appliance(void **state)
 {
 	struct world *world = *state;
@@ -287,10 +298,7 @@ static void a_plan_asks_the_appliance(void **state)
 	assert_int_equal(jsonio_integer(jsonio_member(result, "error"), "code"), 69);
 	jsonio_free(&result);
 	world_hello(world, 7, "1.0", 0, 1);
-	MUST(store_task_add(world->store, "plan", "box1", "1.1", "technician:ann", clock_now(), &id, &error));
-	/* The HELLO and the task come by different ways: the first try may still find no tunnel. */
-	const struct timespec pause = {.tv_nsec = 300 * 1000 * 1000};
-	nanosleep(&pause, NULL);
+	wait_tunnel(world);
 	MUST(store_task_add(world->store, "plan", "box1", "1.1", "technician:ann", clock_now(), &id, &error));
 	struct stream *stream = world_attach(world, 7);
 	struct stream_message plan = hook_wait(stream, MESSAGE_PLAN);
@@ -298,6 +306,23 @@ static void a_plan_asks_the_appliance(void **state)
 	hook_send_take(stream, MESSAGE_PLAN, FRAME_REPLY, plan.id, json_pack("{s:[], s:b}", "checks", "ok", 1));
 	stream_message_free(&plan);
 	hook_expect_end(&stream);
+	result = wait_task(world, id);
+	assert_true(jsonio_boolean(result, "ok"));
+	jsonio_free(&result);
+	/* Asked between two streams of one connection: it waits for the next HELLO. */
+	MUST(store_task_add(world->store, "plan", "box1", "1.0", "technician:ann", clock_now(), &id, &error));
+	const struct timespec pause = {.tv_nsec = 300 * 1000 * 1000};
+	nanosleep(&pause, NULL);
+	world_hello(world, 7, "1.0", 0, 1);
+	stream = world_attach(world, 7);
+	plan = hook_wait(stream, MESSAGE_PLAN);
+	assert_string_equal(jsonio_string(plan.body, "version"), "1.0");
+	stream_message_free(&plan);
+	stream_free(&stream);
+	/* The tunnel broke under it: told, not left open. */
+	result = wait_task(world, id);
+	assert_int_equal(jsonio_integer(jsonio_member(result, "error"), "code"), 69);
+	jsonio_free(&result);
 }
 
 static void only_three_folders_have_names(void **state)
