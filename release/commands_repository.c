@@ -345,14 +345,19 @@ int commands_promote(const struct command_line *line, void *context, struct erro
 int commands_yank(const struct command_line *line, void *context, struct error *error)
 {
 	CLEANUP(repository_free) struct repository *repository = NULL;
-	const char *reason = command_option(line, "--reason");
+	const char *reason = command_option(line, "--reason"), *channel = command_option(line, "--channel");
+	const char *version = command_argument(line, 1);
 
 	(void)context;
-	if (open_for_writing(line, &repository, error) < 0 ||
-	    repository_yank(repository, command_argument(line, 1), reason != NULL ? reason : "withdrawn by the vendor",
-			    error) < 0)
+	if (channel != NULL && reason != NULL)
+		return -error_set(error, ERROR_USAGE, "usage",
+				  "--reason is for a release that is withdrawn altogether, without --channel");
+	if (open_for_writing(line, &repository, error) < 0)
 		return fail(error);
-	return report_staged(repository, error);
+	int result = channel != NULL ? repository_leave(repository, version, channel, error)
+				     : repository_yank(repository, version,
+						       reason != NULL ? reason : "withdrawn by the vendor", error);
+	return result < 0 ? fail(error) : report_staged(repository, error);
 }
 
 static int read_role(const struct command_line *line, enum role_kind *ret_role, struct error *error)

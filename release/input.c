@@ -105,7 +105,7 @@ static int open_archive(struct input *input, struct error *error)
 int input_open(const char *path, struct input **ret_input, struct error *error)
 {
 	CLEANUP(input_free) struct input *input = calloc(1, sizeof(*input));
-	CLEANUP(names_end) struct names names = names_begin();
+	CLEANUP(names_end) UNUSED struct names names = names_begin();
 	struct stat status;
 
 	if (input == NULL)
@@ -195,7 +195,7 @@ static int describe(struct input *input, struct input_member *member, struct err
 
 int input_next(struct input *input, struct input_member *ret_member, bool *ret_more, struct error *error)
 {
-	CLEANUP(names_end) struct names names = names_begin();
+	CLEANUP(names_end) UNUSED struct names names = names_begin();
 	for (;;) {
 		archive_entry_clear(input->entry);
 		int code = archive_read_next_header2(input->archive, input->entry);

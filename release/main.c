@@ -72,6 +72,7 @@ static const struct command_option promote_options[] = {
 	{NULL},
 };
 static const struct command_option yank_options[] = {
+	{"--channel", "C", .help = "only out of this channel; it stays in the others"},
 	{"--reason", "TEXT", .help = "told to whoever asks for it"},
 	{NULL},
 };
@@ -104,7 +105,7 @@ static const struct command commands[] = {
 	{"sign", "REPO", 1, 1, sign_options, "sign what is staged, once per engineer", commands_sign},
 	{"publish", "REPO", 1, 1, publish_options, "publish what is staged; 65 under the threshold", commands_publish},
 	{"promote", "REPO V", 2, 2, promote_options, "stage: the release joins a channel", commands_promote},
-	{"yank", "REPO V", 2, 2, yank_options, "stage: the release is withdrawn", commands_yank},
+	{"yank", "REPO V", 2, 2, yank_options, "stage: the release is withdrawn, or leaves a channel", commands_yank},
 	{"root rotate", "REPO", 1, 1, rotate_options, "stage root N+1; without keys only its expiry is renewed",
 	 commands_rotate},
 	{"status", "REPO", 1, 1, json_options, "what expires when, whose signature is missing", commands_status},

@@ -44,6 +44,9 @@ int repository_add(struct repository *repository, const struct repository_additi
 		   char ret_version[static MANIFEST_NAME_MOST + 1], struct error *error) MUST_CHECK;
 int repository_promote(struct repository *repository, const char *version, const char *channel,
 		       struct error *error) MUST_CHECK;
+/* Out of one channel; it stays in the others. */
+int repository_leave(struct repository *repository, const char *version, const char *channel,
+		     struct error *error) MUST_CHECK;
 int repository_yank(struct repository *repository, const char *version, const char *reason,
 		    struct error *error) MUST_CHECK;
 

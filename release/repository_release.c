@@ -297,6 +297,25 @@ int repository_promote(struct repository *repository, const char *version, const
 	return repository_stage_take(repository, ROLE_TARGETS, TAKE(targets), error);
 }
 
+int repository_leave(struct repository *repository, const char *version, const char *channel, struct error *error)
+{
+	CLEANUP(jsonio_free) json_t *targets = NULL;
+	json_t *custom = NULL;
+
+	int result = find_custom(repository, version, &targets, &custom, error);
+	if (result < 0)
+		return result;
+	json_t *channels = json_object_get(custom, "channels");
+	for (size_t i = 0; i < json_array_size(channels); i++) {
+		if (strcmp(json_string_value(json_array_get(channels, i)), channel) != 0)
+			continue;
+		if (json_array_remove(channels, i) != 0)
+			return no_memory(error);
+		return repository_stage_take(repository, ROLE_TARGETS, TAKE(targets), error);
+	}
+	return error_set(error, ERROR_USAGE, "channel", "%s is not in channel %.80s", version, channel);
+}
+
 int repository_yank(struct repository *repository, const char *version, const char *reason, struct error *error)
 {
 	CLEANUP(jsonio_free) json_t *targets = NULL;

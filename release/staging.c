@@ -12,6 +12,7 @@
 #include "base/fault.h"
 #include "base/file.h"
 #include "release/listing.h"
+#include "release/rules.h"
 
 #define COPY_STEP (256 * 1024)
 
@@ -293,19 +294,23 @@ int staging_copy(const struct staging *staging, const struct manifest_entry *fro
 	return source < 0 ? 0 : copy_content(staging, source, entry, ret_taken, error);
 }
 
-/* A second name for the running release's file: only where mode and owner are the same too, for they are the inode's.
- * The kernel refuses it to a process that does not own the file (fs.protected_hardlinks); then it is copied. */
+/* A second name for the running release's file: only where mode and owner are already what they are to be, for they are
+ * the inode's. The kernel refuses it to a process that does not own the file (fs.protected_hardlinks); then it is
+ * copied. */
 static bool share_name(const struct staging *staging, int base, const struct manifest_entry *from,
 		       const struct manifest_entry *entry)
 {
 	struct error ignored;
+	struct stat status;
 	CLEANUP(file_close) int source = -1;
 	CLEANUP(file_close) int parent = -1;
+	const struct rules_owner *owner = rules_owner(entry->owner);
 	const char *source_name = NULL, *name = NULL;
 
-	if (from->mode != entry->mode || strcmp(from->owner, entry->owner) != 0 || from->mode > 0777)
-		return false;
 	return file_open_parent_beneath(base, from->path, false, &source, &source_name, &ignored) == 0 &&
+	       fstatat(source, source_name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode) &&
+	       (status.st_mode & 07777) == entry->mode && owner != NULL &&
+	       (geteuid() != 0 || (status.st_uid == owner->id && status.st_gid == owner->id)) &&
 	       open_parent(staging, entry, &parent, &name, &ignored) == 0 &&
 	       file_remove_tree_at(parent, name, &ignored) == 0 && linkat(source, source_name, parent, name, 0) == 0;
 }

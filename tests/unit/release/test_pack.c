@@ -142,6 +142,7 @@ static void hard_links_become_copies(void **state)
 	CLEANUP(manifest_free) struct manifest *tree = pack_tree("hard", "1", "hard.bundle");
 	CLEANUP(manifest_free) struct manifest *archive = pack_tree("hard.tar", "1", "hard2.bundle");
 	assert_int_equal(tree->entry_count, 2);
+	assert_int_equal(archive->entry_count, 2);
 	assert_true(same_files("hard.bundle", "hard2.bundle"));
 }
 

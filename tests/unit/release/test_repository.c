@@ -217,12 +217,10 @@ static void flipped_bundle(void **state)
 	(void)state;
 	struct error error;
 	CLEANUP(buffer_free) struct buffer bytes = get_bytes("1.bundle");
-	CLEANUP(buffer_free) struct buffer whole = get_bytes("1.bundle");
 	size_t refused = 0, accepted = 0;
 	assert_done(init("flipped", 2, 2, &error));
 	for (size_t i = 0; i < bytes.size; i += 61) {
 		CLEANUP(repository_free) struct repository *repository = open_repository("flipped");
-		CLEANUP(jsonio_free) json_t *before = NULL;
 		bytes.data[i] ^= 4;
 		put_bytes("flipped.bundle", bytes.data, bytes.size, 0644);
 		bytes.data[i] ^= 4;
@@ -247,10 +245,11 @@ static void damaged_repository(void **state)
 	struct error error;
 	static const char *const files[] = {"metadata/1.root.json", "metadata/1.targets.json",
 					    "metadata/1.snapshot.json", "metadata/timestamp.json"};
-	CLEANUP(repository_free) struct repository *repository = publish_two("damaged");
+	struct repository *repository = publish_two("damaged");
+	repository_free(&repository);
 	CLEANUP(jsonio_free) json_t *report = NULL;
-	put_bytes("root.json", get_bytes("damaged/metadata/1.root.json").data,
-		  get_bytes("damaged/metadata/1.root.json").size, 0644);
+	CLEANUP(buffer_free) struct buffer root = get_bytes("damaged/metadata/1.root.json");
+	put_bytes("root.json", root.data, root.size, 0644);
 	assert_done(verify("damaged", "root.json", &report, &error));
 	assert_int_equal(json_array_size(json_object_get(report, "releases")), 2);
 	for (size_t i = 1; i < ARRAY_SIZE(files); i++) {
@@ -284,6 +283,9 @@ static void yank_and_promote(void **state)
 	assert_refused(repository_promote(repository, "1.0", "beta", &error), "channel");
 	assert_refused(repository_promote(repository, "9.0", "beta", &error), "unknown-release");
 	assert_refused(repository_promote(repository, "1.0", "no/name", &error), "name");
+	assert_done(repository_promote(repository, "1.0", "trial", &error));
+	assert_done(repository_leave(repository, "1.0", "trial", &error));
+	assert_refused(repository_leave(repository, "1.0", "trial", &error), "channel");
 	assert_done(repository_yank(repository, "2.0", "breaks logins", &error));
 	assert_refused(repository_yank(repository, "2.0", "again", &error), "yanked");
 	assert_refused(repository_yank(repository, "1.0", "two\nlines", &error), "reason");

@@ -1,5 +1,8 @@
 #include "fixture.h"
 
+#include <sys/wait.h>
+
+#include "base/sandbox.h"
 #include "release/tree.h"
 #include "release/unpack.h"
 
@@ -329,6 +332,44 @@ static void links_in_staging(void **state)
 	verify("bent.staging/tree", manifest);
 }
 
+/* Where foreign bytes are parsed: under the filter that the hook's check process has, every way of sharing included. */
+static void sandboxed(void **state)
+{
+	(void)state;
+	struct error error;
+	CLEANUP(bundle_free) struct bundle *old_bundle = NULL;
+	CLEANUP(bundle_free) struct bundle *bundle = NULL;
+	CLEANUP(manifest_free) struct manifest *old = load("one.bundle", &old_bundle);
+	CLEANUP(manifest_free) struct manifest *new = load("two.bundle", &bundle);
+	CLEANUP(file_close) int staging = staging_directory("boxed.staging");
+	CLEANUP(file_close) int base = open_dir("one");
+
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct unpack *unpack = NULL;
+		size_t index = 0;
+		int result = sandbox_enter(SANDBOX_FILES, "unpack", &error);
+		for (int share = UNPACK_AUTO; result == 0 && share <= UNPACK_COPY; share++) {
+			result = unpack_begin(staging, new, base, old, (enum unpack_share)share, &unpack, &error);
+			while (result == 0 && unpack_next_blob(unpack, &index))
+				result = give_blob(unpack, bundle, new, index, &error);
+			if (result == 0)
+				result = unpack_finish(unpack, &error);
+			unpack_free(&unpack);
+			if (result == 0)
+				result = file_remove_tree_at(staging, "progress", &error);
+		}
+		if (result < 0)
+			fprintf(stderr, "%s: %s\n", error.name, error.text);
+		_exit(result < 0);
+	}
+	int status = 0;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	verify("boxed.staging/tree", new);
+}
+
 static void given_back(void **state)
 {
 	(void)state;
@@ -360,6 +401,7 @@ int main(void)
 		cmocka_unit_test(damaged_base),
 		cmocka_unit_test(links_in_staging),
 		cmocka_unit_test(given_back),
+		cmocka_unit_test(sandboxed),
 	};
 	return cmocka_run_group_tests_name("unpack", tests, start, fixture_end);
 }
