@@ -210,8 +210,8 @@ static const struct booking_rule {
 	unsigned kinds;
 	int (*check)(struct inquiry *inquiry, struct error *error);
 } rules[] = {
-	{"appliance", FORWARD | BACK, check_member},
 	{"entitlement", FORWARD, check_entitlement},
+	{"appliance", FORWARD | BACK, check_member},
 	{"channel", API_BOOKING_NEW, check_channel},
 	{"path", FORWARD, check_path},
 	{"free", API_BOOKING_NEW | API_BOOKING_ROLLBACK, check_free},
