@@ -2,11 +2,14 @@
 #include <string.h>
 
 #include "appliance-hook/link/line_inner.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/process.h"
 
 /* How many times a channel may fill the socket before the others get their turn. */
 #define PUMP_WRITES 8
+/* How long the hub has to close what we have closed. */
+#define CLOSE_MS 20000
 
 /* Runs inside libssh. What is not taken stays there and keeps the window from growing: that is the back-pressure. */
 static int on_data(ssh_session ssh UNUSED, ssh_channel in UNUSED, void *bytes, uint32_t size, int is_stderr,
@@ -15,7 +18,7 @@ static int on_data(ssh_session ssh UNUSED, ssh_channel in UNUSED, void *bytes, u
 	struct line_channel *channel = context;
 	size_t taken = 0;
 
-	if (is_stderr || channel->closing || channel->line->ending)
+	if (is_stderr || channel->closing || channel->closed_at || channel->line->ending)
 		return (int)size;
 	if (channel->relay && !channel->unread)
 		taken = relay_give(channel->relay, bytes, size);
@@ -183,7 +186,7 @@ bool line_channel_pump(struct line_channel *channel)
 {
 	bool moved = false;
 
-	if (channel->closing)
+	if (channel->closing || channel->closed_at)
 		return false;
 	if (!channel->relay)
 		return open_stream(channel);
@@ -194,15 +197,24 @@ bool line_channel_pump(struct line_channel *channel)
 	return moved;
 }
 
+/* Also where the hub closed first: it waits for our close. Only the first call may stop at the end of file (SSH_AGAIN),
+ * and ssh_channel_free would not call again. */
+static void close_here(struct line_channel *channel)
+{
+	if (channel->open && ssh_is_connected(channel->line->ssh) && ssh_channel_close(channel->ssh) == SSH_AGAIN)
+		ssh_channel_close(channel->ssh);
+}
+
 static bool is_over(const struct line_channel *channel)
 {
 	if (channel->closing)
 		return true;
+	if (channel->closed_at)
+		/* Looked at by the pulse at the latest. */
+		return channel->remote_closed || clock_ticks_ms() - channel->closed_at > CLOSE_MS;
 	if (!channel->relay)
 		return channel->remote_ended;
-	if (channel->remote_closed)
-		return !channel->unread && relay_is_clear(channel->relay);
-	return relay_is_ended(channel->relay) && !channel->out.size;
+	return channel->remote_closed && !channel->unread && relay_is_clear(channel->relay);
 }
 
 void line_channel_settle(struct line_channel *channel)
@@ -218,6 +230,13 @@ void line_channel_settle(struct line_channel *channel)
 	if (channel->relay && channel->remote_ended && !channel->unread && !channel->finished) {
 		channel->finished = true;
 		relay_finish(channel->relay);
+	}
+	/* The hub closes its side when the engine has everything. Only then is the stream over: the connection may end
+	 * with it, and what the hub had not yet handed on would be lost. */
+	if (channel->relay && !channel->remote_closed && relay_is_ended(channel->relay) && !channel->out.size) {
+		close_here(channel);
+		relay_free(&channel->relay);
+		channel->closed_at = clock_ticks_ms();
 	}
 	if (is_over(channel)) {
 		unsigned tag = channel->tag;
@@ -241,10 +260,7 @@ void line_channel_release(struct line_channel *channel)
 	struct line *line = channel->line;
 
 	ssh_remove_channel_callbacks(channel->ssh, &channel->callbacks);
-	/* The first call may only get as far as the end of file (SSH_AGAIN). */
-	if (ssh_is_connected(line->ssh) && ssh_channel_is_open(channel->ssh) &&
-	    ssh_channel_close(channel->ssh) == SSH_AGAIN)
-		ssh_channel_close(channel->ssh);
+	close_here(channel);
 	ssh_channel_free(channel->ssh);
 	for (size_t i = 0; i < LINE_STREAMS_MOST; i++)
 		if (line->channels[i] == channel)

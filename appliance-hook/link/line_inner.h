@@ -29,6 +29,7 @@ struct line_channel {
 	bool unread, remote_ended, remote_closed;
 	bool finished; /* relay_finish was called */
 	bool closing;
+	int64_t closed_at; /* we have closed it and wait for the hub to close it too; 0: we have not */
 };
 
 struct line {

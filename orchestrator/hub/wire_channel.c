@@ -325,9 +325,9 @@ void wire_channel_release(struct wire_channel *channel)
 
 	tell_closed(channel);
 	ssh_remove_channel_callbacks(channel->ssh, &channel->callbacks);
-	/* The first call may only get as far as the end of file (SSH_AGAIN); without the second the peer would wait for
-	 * ever. */
-	if (ssh_is_connected(session->ssh) && ssh_channel_is_open(channel->ssh) &&
+	/* Also where the peer closed first: it waits for our close. The first call may only get as far as the end of
+	 * file (SSH_AGAIN), and ssh_channel_free would not call again. A forward that was refused never stood. */
+	if ((channel->granted || !channel->reverse) && ssh_is_connected(session->ssh) &&
 	    ssh_channel_close(channel->ssh) == SSH_AGAIN)
 		ssh_channel_close(channel->ssh);
 	ssh_channel_free(channel->ssh);

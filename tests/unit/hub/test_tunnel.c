@@ -287,6 +287,36 @@ static void test_the_last_bytes_arrive_before_the_end(void **state)
 	}
 }
 
+/* The hook closes while the engine has not read: its connection must not end before everything was handed on. */
+static void test_a_slow_engine_gets_the_last_bytes(void **state)
+{
+	struct rig *rig = *state;
+	static uint8_t chunk[1000000];
+	int engine = -1, check = -1;
+
+	rig_engine(rig);
+	rig_link(rig, &plain);
+	rig_say(rig->parent, json_pack("{s:s}", "connect", "pull"));
+	json_decref(rig_expect(rig->engine, "is", "pull", &engine));
+	json_decref(rig_expect(rig->check, "stream", "pull", &check));
+	for (size_t sent = 0; sent < sizeof chunk;) {
+		ssize_t count = send(check, chunk, sizeof chunk - sent, MSG_NOSIGNAL);
+		assert_true(count > 0);
+		sent += (size_t)count;
+	}
+	close(check);
+	/* Time for a hasty link to hang up. */
+	struct pollfd wait = {.fd = rig->parent, .events = POLLIN};
+	json_decref(rig_expect(rig->parent, "state", "connected", NULL));
+	assert_int_equal(poll(&wait, 1, 300), 0);
+	size_t received = 0;
+	for (ssize_t count; (count = recv(engine, chunk, sizeof chunk, 0)) > 0;)
+		received += (size_t)count;
+	assert_int_equal(received, sizeof chunk);
+	close(engine);
+	json_decref(rig_expect(rig->parent, "state", "closed", NULL));
+}
+
 static void test_an_engine_that_dies_takes_its_streams(void **state)
 {
 	struct rig *rig = *state;
@@ -533,6 +563,7 @@ int main(void)
 		TEST(test_an_unknown_ticket_is_closed),
 		TEST(test_pull_needs_no_tunnel),
 		TEST(test_the_last_bytes_arrive_before_the_end),
+		TEST(test_a_slow_engine_gets_the_last_bytes),
 		TEST(test_an_engine_that_dies_takes_its_streams),
 		TEST(test_nobody_logs_in_before_ready),
 		TEST(test_a_dismissed_key_loses_its_connection),
