@@ -174,7 +174,9 @@ static void advance(struct line *line)
 		if (status == SSH_AUTH_AGAIN || is_broken(line))
 			return;
 		if (status != SSH_AUTH_SUCCESS) {
-			fail(line, ERROR_NOT_PERMITTED, "login", "the hub does not take this appliance's key");
+			fail(line, ERROR_NOT_PERMITTED, "login",
+			     "the hub does not take this appliance's key now: it is starting, or the appliance was "
+			     "revoked");
 			return;
 		}
 		line->phase = LINE_UP;

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "dialogue/message.h"
+#include "keys/sshkey.h"
 
 #define LOGIN_DEADLINE_MS 20000
 #define IDLE_DEADLINE_MS  30000 /* logged in and opened nothing */
@@ -121,6 +122,11 @@ static bool on_login(void *context, const uint8_t key[static WIRE_KEY_SIZE], boo
 	struct switchboard *board = session->board;
 	const struct roster_entry *entry = board->ready ? roster_find(board->roster, key, clock_now()) : NULL;
 
+	if (!entry && board->ready) {
+		char fingerprint[51];
+		sshkey_fingerprint(key, fingerprint);
+		log_write(LOG_LEVEL_INFO, "%s: key %s is not admitted", session->address, fingerprint);
+	}
 	if (entry && proved) {
 		session->who = *entry;
 		session->since_ms = clock_ticks_ms();
