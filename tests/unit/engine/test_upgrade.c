@@ -266,6 +266,99 @@ static void an_aborted_staging_is_dropped_at_the_appliance(void **state)
 	world_wait_state(world, id, UPGRADE_CANCELLED);
 }
 
+static void a_freeze_holds_and_its_end_frees(void **state)
+{
+	struct world *world = *state;
+	struct error error;
+	char id[STORE_UPGRADE_ID_SIZE], from[CLOCK_UTC_SIZE], to[CLOCK_UTC_SIZE], ini[400];
+	clock_format_utc(clock_now() - 86400, from);
+	clock_format_utc(clock_now() + 86400, to);
+	snprintf(ini, sizeof ini,
+		 "[freeze rush]\nscope = vendor\nzone = UTC\nfrom = %.16s\nto = %.16s\nblocks = all\nreason = rush "
+		 "hour\n",
+		 from, to);
+	MUST(store_change(world->store, NULL, &error, "INSERT INTO freeze VALUES ('rush','vendor',?,1,'ann')", "s",
+			  ini));
+	world_book(world, id);
+	world_stage(world, id, 0);
+	struct store_upgrade upgrade = world_wait_state(world, id, UPGRADE_HELD);
+	assert_string_equal(upgrade.held_for, "freeze");
+	assert_int_equal(upgrade.code, ERROR_NOT_NOW);
+	MUST(store_change(world->store, NULL, &error, "DELETE FROM freeze", ""));
+	struct stream *stream = NULL;
+	struct stream_message run = world_until_order(world, &stream, 0);
+	stream_message_free(&run);
+	stream_free(&stream);
+}
+
+static void a_busy_pair_waits_for_its_turn(void **state)
+{
+	struct world *world = *state;
+	struct error error;
+	char id[STORE_UPGRADE_ID_SIZE];
+	MUST(store_change(
+		world->store, NULL, &error,
+		"INSERT INTO appliance (name, contract, product, ha_group, added) VALUES ('box2','C1','vpn','pair',1)",
+		""));
+	MUST(store_change(world->store, NULL, &error, "UPDATE appliance SET ha_group = 'pair'", ""));
+	MUST(store_change(
+		world->store, NULL, &error,
+		"INSERT INTO upgrade (id, appliance, action, product, from_version, to_version, state, requested_by,"
+		" window_name, zone, local_start, tzdata, starts, ends, last_start, ha_group, fence, created, changed)"
+		" VALUES "
+		"('other','box2','upgrade','vpn','1.0','1.1','needs-human','ann','w','UTC','l','t',1,2,2,'pair',3,1,1)",
+		""));
+	world_book(world, id);
+	world_stage(world, id, 0);
+	struct store_upgrade upgrade = world_wait_state(world, id, UPGRADE_HELD);
+	assert_string_equal(upgrade.held_for, "ha-group");
+	MUST(store_change(world->store, NULL, &error, "UPDATE upgrade SET state = 'rolled-back' WHERE id = 'other'",
+			  ""));
+	struct stream *stream = NULL;
+	struct stream_message run = world_until_order(world, &stream, 0);
+	stream_message_free(&run);
+	stream_free(&stream);
+}
+
+static void a_running_upgrade_is_aborted_by_the_appliance_alone(void **state)
+{
+	struct world *world = *state;
+	struct error error;
+	char id[STORE_UPGRADE_ID_SIZE];
+	struct stream *stream = NULL;
+	world_book(world, id);
+	world_stage(world, id, 0);
+	struct stream_message run = world_until_order(world, &stream, 0);
+	world_wait_state(world, id, UPGRADE_RUNNING);
+	MUST(store_upgrade_abort(world->store, id, "technician:ann", "stop it", clock_now(), &error));
+	struct stream_message abort = hook_wait(stream, MESSAGE_ABORT);
+	hook_send_take(stream, MESSAGE_ABORT, FRAME_REPLY, abort.id, json_pack("{s:b}", "aborted", 1));
+	hook_send_take(
+		stream, MESSAGE_RUN, FRAME_REPLY | FRAME_ERROR, run.id,
+		json_pack("{s:i, s:s, s:s}", "code", 75, "name", "aborted", "text", "aborted before the switch"));
+	stream_message_free(&run);
+	stream_message_free(&abort);
+	world_wait_state(world, id, UPGRADE_CANCELLED);
+	stream_free(&stream);
+}
+
+static void a_duplicate_gets_no_upgrade(void **state)
+{
+	struct world *world = *state;
+	struct error error;
+	char id[STORE_UPGRADE_ID_SIZE];
+	struct store_upgrade upgrade;
+	world_hello(world, 7, "1.0", 0, 5);
+	world_hello(world, 7, "1.0", 0, 4);
+	world_book(world, id);
+	int64_t deadline = clock_ticks_ms() + PATIENCE_MS;
+	do
+		MUST(store_upgrade_get(world->store, id, &upgrade, &error));
+	while (upgrade.code != ERROR_NOT_PERMITTED && clock_ticks_ms() < deadline);
+	assert_int_equal(upgrade.code, ERROR_NOT_PERMITTED);
+	assert_int_equal(upgrade.state, UPGRADE_BOOKED);
+}
+
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
 
 int main(void)
@@ -283,6 +376,10 @@ int main(void)
 		WORLD(outside_its_calendar_nothing_starts),
 		WORLD(a_missed_window_is_booked_anew),
 		WORLD(an_aborted_staging_is_dropped_at_the_appliance),
+		WORLD(a_freeze_holds_and_its_end_frees),
+		WORLD(a_busy_pair_waits_for_its_turn),
+		WORLD(a_running_upgrade_is_aborted_by_the_appliance_alone),
+		WORLD(a_duplicate_gets_no_upgrade),
 	};
 	signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests(tests, NULL, NULL);

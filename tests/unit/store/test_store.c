@@ -1,5 +1,8 @@
 #include "tests/unit/store/store_fixture.h"
 
+#include "orchestrator/store/store_release.h"
+#include "orchestrator/store/store_task.h"
+
 static int64_t count(struct store *store, const char *sql)
 {
 	struct error error;
@@ -144,6 +147,75 @@ static void an_older_generation_is_a_duplicate(void **state)
 	assert_int_equal(count(fixture->store, "SELECT count(*) FROM audit WHERE action = 'appliance duplicate'"), 1);
 }
 
+static void put_release(struct store *store, const char *version, int64_t sequence, bool stop, const char *min_from)
+{
+	struct error error;
+	struct store_release release = {.sequence = sequence, .stop = stop, .length = 1};
+	strcpy(release.product, "vpn");
+	snprintf(release.version, sizeof release.version, "%s", version);
+	snprintf(release.min_from, sizeof release.min_from, "%s", min_from);
+	MUST(store_release_put(store, &release, &error));
+}
+
+static void expect_path(struct store *store, const char *from, const char *to, const char *rule, const char *named)
+{
+	struct error error = {0};
+	int status = store_release_path(store, "vpn", from, to, &error);
+	if (!rule) {
+		assert_int_equal(status, 0);
+		return;
+	}
+	assert_int_not_equal(status, 0);
+	assert_string_equal(error.name, rule);
+	assert_non_null(strstr(error.text, named));
+}
+
+static void a_way_between_versions_keeps_its_rules(void **state)
+{
+	struct store_fixture *fixture = *state;
+	struct error error;
+	put_release(fixture->store, "1.0", 1, false, "");
+	put_release(fixture->store, "1.5", 2, true, "");
+	put_release(fixture->store, "2.0", 3, false, "1.0");
+	put_release(fixture->store, "3.0", 4, false, "2.0");
+	expect_path(fixture->store, "1.5", "2.0", NULL, NULL);
+	expect_path(fixture->store, "1.0", "2.0", "stop", "1.5");
+	expect_path(fixture->store, "1.5", "3.0", "min-from", "2.0");
+	expect_path(fixture->store, "2.0", "1.5", "older", "2.0");
+	expect_path(fixture->store, "2.0", "2.0", "same", "2.0");
+	expect_path(fixture->store, "2.0", "9.0", "unknown-release", "9.0");
+	expect_path(fixture->store, "elsewhere", "2.0", NULL, NULL);
+	MUST(store_release_halt(fixture->store, "2.0", STORE_HALT, "it burns", "technician:ann", FIXTURE_NOW, &error));
+	expect_path(fixture->store, "1.5", "2.0", "halt", "it burns");
+	/* A later import keeps the halt. */
+	put_release(fixture->store, "2.0", 3, false, "1.0");
+	expect_path(fixture->store, "1.5", "2.0", "halt", "it burns");
+}
+
+static void a_task_is_answered_once(void **state)
+{
+	struct store_fixture *fixture = *state;
+	struct error error;
+	struct store_task task;
+	json_t *answer = json_pack("{s:b}", "ok", 1), *result = NULL;
+	int64_t id = 0;
+	bool found = false, done = true;
+	MUST(store_task_add(fixture->store, "plan", "box1", "1.1", "technician:ann", FIXTURE_NOW, &id, &error));
+	MUST(store_task_result(fixture->store, id, &done, &result, &error));
+	assert_false(done);
+	MUST(store_task_next(fixture->store, 0, &task, &found, &error));
+	assert_true(found);
+	assert_int_equal(task.id, id);
+	MUST(store_task_done(fixture->store, id, answer, FIXTURE_NOW, &error));
+	MUST(store_task_next(fixture->store, 0, &task, &found, &error));
+	assert_false(found);
+	MUST(store_task_result(fixture->store, id, &done, &result, &error));
+	assert_true(done);
+	assert_true(jsonio_boolean(result, "ok"));
+	jsonio_free(&answer);
+	jsonio_free(&result);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -155,6 +227,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(errors_have_their_class, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(another_connections_commit_shows, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(a_join_code_works_once, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(a_way_between_versions_keeps_its_rules, fixture_setup,
+						fixture_teardown),
+		cmocka_unit_test_setup_teardown(a_task_is_answered_once, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(an_older_generation_is_a_duplicate, fixture_setup, fixture_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
