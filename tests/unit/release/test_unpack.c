@@ -1,5 +1,6 @@
 #include "fixture.h"
 
+#include <pthread.h>
 #include <sys/wait.h>
 
 #include "base/sandbox.h"
@@ -370,6 +371,57 @@ static void sandboxed(void **state)
 	verify("boxed.staging/tree", new);
 }
 
+struct crew {
+	struct unpack *unpack;
+	const struct manifest *manifest;
+	const char *path;
+};
+
+static void *work(void *context)
+{
+	const struct crew *crew = context;
+	struct error error;
+	struct bundle *bundle = NULL;
+	size_t index = 0;
+	if (bundle_open(crew->path, &bundle, &error) < 0)
+		return context;
+	while (unpack_next_blob(crew->unpack, &index)) {
+		CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(0);
+		char name[80] = "blobs/";
+		hash_to_hex(crew->manifest->blobs[index].hash, HASH_SIZE, name + 6);
+		if (bundle_read(bundle, name, MANIFEST_BLOB_STORED_MOST, &bytes, &error) < 0 ||
+		    unpack_blob(crew->unpack, index, bytes.data, bytes.size, &error) < 0) {
+			bundle_free(&bundle);
+			return context;
+		}
+		(void)unpack_progress(crew->unpack);
+	}
+	bundle_free(&bundle);
+	return NULL;
+}
+
+static void on_every_core(void **state)
+{
+	(void)state;
+	struct error error;
+	CLEANUP(unpack_free) struct unpack *unpack = NULL;
+	CLEANUP(bundle_free) struct bundle *bundle = NULL;
+	CLEANUP(manifest_free) struct manifest *manifest = load("one.bundle", &bundle);
+	CLEANUP(file_close) int staging = staging_directory("crew.staging");
+	pthread_t threads[4];
+	assert_done(unpack_begin(staging, manifest, -1, NULL, UNPACK_AUTO, &unpack, &error));
+	struct crew crew = {unpack, manifest, "one.bundle"};
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, work, &crew), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
+		void *failed = &crew;
+		assert_int_equal(pthread_join(threads[i], &failed), 0);
+		assert_null(failed);
+	}
+	assert_done(unpack_finish(unpack, &error));
+	verify("crew.staging/tree", manifest);
+}
+
 static void given_back(void **state)
 {
 	(void)state;
@@ -401,6 +453,7 @@ int main(void)
 		cmocka_unit_test(damaged_base),
 		cmocka_unit_test(links_in_staging),
 		cmocka_unit_test(given_back),
+		cmocka_unit_test(on_every_core),
 		cmocka_unit_test(sandboxed),
 	};
 	return cmocka_run_group_tests_name("unpack", tests, start, fixture_end);
