@@ -6,12 +6,38 @@
 /* A document that nobody renews ends by itself; the store gives a new one at each question. */
 #define DOCUMENT_LIFE (30 * 24 * 60 * 60)
 
+/* What the contract gives this box, joined or not. */
+static int describe(struct store *store, const struct store_appliance *box, enum store_gate_lapsed lapsed, int64_t now,
+		    struct entitlement *ret_entitlement, struct error *error)
+{
+	CLEANUP(store_query_free) struct store_query *query = NULL;
+	bool row = false;
+	if (store_query(store, &query, error, "SELECT tier, support_until, ends FROM contract WHERE id = ?", "s",
+			box->contract) ||
+	    store_query_next(query, &row, error))
+		return -(int)error->code;
+	if (!row)
+		return error_set(error, ERROR_DATA, "unknown-contract", "%s has no contract", box->name);
+	struct entitlement entitlement = {
+		.ends = store_query_integer(query, 2),
+		.issued = now,
+		.expires = now + DOCUMENT_LIFE,
+		.published_policy = lapsed == STORE_GATE_PUBLISHED,
+	};
+	snprintf(entitlement.appliance, sizeof entitlement.appliance, "%s", box->key_id);
+	snprintf(entitlement.customer, sizeof entitlement.customer, "%s", box->customer);
+	snprintf(entitlement.contract, sizeof entitlement.contract, "%s", box->contract);
+	snprintf(entitlement.product, sizeof entitlement.product, "%s", box->product);
+	store_query_copy(query, 0, entitlement.tier, sizeof entitlement.tier);
+	store_query_copy(query, 1, entitlement.support_until, sizeof entitlement.support_until);
+	*ret_entitlement = entitlement;
+	return 0;
+}
+
 int store_gate_entitlement(struct store *store, const char *appliance, enum store_gate_lapsed lapsed, int64_t now,
 			   struct entitlement *ret_entitlement, struct error *error)
 {
-	CLEANUP(store_query_free) struct store_query *query = NULL;
 	struct store_appliance box;
-	bool row = false;
 	if (store_appliance_get(store, appliance, &box, error))
 		return -(int)error->code;
 	if (box.revoked)
@@ -22,34 +48,17 @@ int store_gate_entitlement(struct store *store, const char *appliance, enum stor
 			error, ERROR_DATA, "not-joined",
 			"%s has not joined yet: `appliance-hook join CODE` there, with `nightshift appliance code %s`",
 			appliance, appliance);
-	if (store_query(store, &query, error, "SELECT tier, support_until, ends FROM contract WHERE id = ?", "s",
-			box.contract) ||
-	    store_query_next(query, &row, error))
-		return -(int)error->code;
-	if (!row)
-		return error_set(error, ERROR_DATA, "unknown-contract", "%s has no contract", appliance);
-	struct entitlement entitlement = {
-		.ends = store_query_integer(query, 2),
-		.issued = now,
-		.expires = now + DOCUMENT_LIFE,
-		.published_policy = lapsed == STORE_GATE_PUBLISHED,
-	};
-	snprintf(entitlement.appliance, sizeof entitlement.appliance, "%s", box.key_id);
-	snprintf(entitlement.customer, sizeof entitlement.customer, "%s", box.customer);
-	snprintf(entitlement.contract, sizeof entitlement.contract, "%s", box.contract);
-	snprintf(entitlement.product, sizeof entitlement.product, "%s", box.product);
-	store_query_copy(query, 0, entitlement.tier, sizeof entitlement.tier);
-	store_query_copy(query, 1, entitlement.support_until, sizeof entitlement.support_until);
-	*ret_entitlement = entitlement;
-	return 0;
+	return describe(store, &box, lapsed, now, ret_entitlement, error);
 }
 
 int store_gate_entitled(struct store *store, const char *appliance, const char *version, enum store_gate_kind kind,
 			enum store_gate_lapsed lapsed, int64_t at, struct error *error)
 {
 	struct entitlement entitlement;
+	struct store_appliance box;
 	struct store_release release;
-	if (store_gate_entitlement(store, appliance, lapsed, at, &entitlement, error) ||
+	if (store_appliance_get(store, appliance, &box, error) ||
+	    describe(store, &box, lapsed, at, &entitlement, error) ||
 	    store_release_get(store, entitlement.product, version, &release, error))
 		return -(int)error->code;
 	struct entitlement_question question = {
