@@ -11,6 +11,7 @@
 #include "base/secret.h"
 #include "dialogue/message.h"
 #include "keys/sshkey.h"
+#include "orchestrator/hub/ticket.h"
 
 #define LOGIN_DEADLINE_MS 20000
 #define IDLE_DEADLINE_MS  30000 /* logged in and opened nothing */
@@ -19,7 +20,6 @@
 #define ALIVE_EVERY_MS    10000
 #define REOPEN_FIRST_MS   1000
 #define REOPEN_MOST_MS    30000
-#define TICKETS_MOST      16
 
 enum kind { KIND_NONE, KIND_CONTROL, KIND_BULK, KIND_PULL, KIND_JOIN };
 
@@ -36,15 +36,10 @@ static const struct subsystem {
 
 /* A stream that is granted: the tag of its channel. */
 struct lane {
-	enum kind kind;                       /* KIND_BULK on a control connection: lent over a forward */
-	bool greeted;                         /* control: said HELLO */
-	bool attached;                        /* the engine has its descriptor */
-	char ticket[SESSION_TICKET_MOST + 1]; /* bulk */
-};
-
-struct ticket {
-	char text[SESSION_TICKET_MOST + 1];
-	unsigned count;
+	enum kind kind;               /* KIND_BULK on a control connection: lent over a forward */
+	bool greeted;                 /* control: said HELLO */
+	bool attached;                /* the engine has its descriptor */
+	char ticket[TICKET_MOST + 1]; /* bulk */
 };
 
 struct session {
@@ -63,8 +58,7 @@ struct session {
 	int64_t reopen_delay;
 	struct wire_channel *control;
 	struct wire_channel *channels[WIRE_CHANNELS_MOST]; /* those with a lane */
-	struct ticket tickets[TICKETS_MOST];
-	size_t next_ticket;
+	struct tickets tickets;
 };
 
 static void leave_half_open(struct session *session)
@@ -321,15 +315,6 @@ static int read_control(struct session *session, struct wire_channel *channel, s
 	}
 }
 
-static bool ticket_equal(const char *a, const char *b)
-{
-	char padded[2][SESSION_TICKET_MOST] = {{0}};
-
-	memcpy(padded[0], a, strnlen(a, SESSION_TICKET_MOST));
-	memcpy(padded[1], b, strnlen(b, SESSION_TICKET_MOST));
-	return secret_equal(padded[0], padded[1], SESSION_TICKET_MOST);
-}
-
 static unsigned count_streams(const struct switchboard *board, const struct session *like, const char *ticket)
 {
 	unsigned count = 0;
@@ -343,16 +328,13 @@ static unsigned count_streams(const struct switchboard *board, const struct sess
 	return count;
 }
 
-/* Every ticket of this appliance's control connection is compared, whichever fits. */
 static bool ticket_fits(const struct session *bulk, const char *text)
 {
 	unsigned allowed = 0;
 
 	for (const struct session *session = bulk->board->sessions; session; session = session->next)
-		for (size_t i = 0; i < TICKETS_MOST; i++)
-			if (session->kind == KIND_CONTROL && session_has_key(session, bulk->who.key) &&
-			    session->tickets[i].text[0] && ticket_equal(session->tickets[i].text, text))
-				allowed = session->tickets[i].count;
+		if (session->kind == KIND_CONTROL && session_has_key(session, bulk->who.key))
+			allowed += tickets_allow(&session->tickets, text);
 	return count_streams(bulk->board, bulk, text) < allowed;
 }
 
@@ -371,7 +353,7 @@ static int read_bulk(struct session *session, struct wire_channel *channel, stru
 	if (status < 0)
 		return status;
 	const char *ticket = frame.type == MESSAGE_STREAM ? jsonio_string(body, "ticket") : NULL;
-	if (!ticket || strlen(ticket) > SESSION_TICKET_MOST || !ticket_fits(session, ticket))
+	if (!ticket || strlen(ticket) > TICKET_MOST || !ticket_fits(session, ticket))
 		return error_set(error, ERROR_NOT_PERMITTED, "ticket",
 				 "a bulk stream of %s shows no ticket that is good now", session->who.name);
 	snprintf(lane->ticket, sizeof lane->ticket, "%s", ticket);
@@ -532,7 +514,7 @@ void session_end(struct session *session, const char *why)
 
 void session_engine_gone(struct session *session)
 {
-	memset(session->tickets, 0, sizeof session->tickets);
+	tickets_forget(&session->tickets);
 	session->greeted = false;
 	for (size_t i = 0; i < WIRE_CHANNELS_MOST; i++)
 		if (session->channels[i])
@@ -565,15 +547,7 @@ void session_attach(struct session *session)
 
 void session_expect(struct session *session, const char *ticket, unsigned count)
 {
-	struct ticket *slot = NULL;
-
-	for (size_t i = 0; i < TICKETS_MOST && !slot; i++)
-		if (ticket_equal(session->tickets[i].text, ticket))
-			slot = &session->tickets[i];
-	if (!slot)
-		slot = &session->tickets[session->next_ticket++ % TICKETS_MOST];
-	snprintf(slot->text, sizeof slot->text, "%s", ticket);
-	slot->count = count;
+	tickets_expect(&session->tickets, ticket, count);
 	for (unsigned i = 0; session->forward && i < count; i++)
 		open_lane(session, KIND_BULK, ticket);
 }

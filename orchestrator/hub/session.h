@@ -10,8 +10,6 @@
 
 #include "orchestrator/hub/switchboard.h"
 
-#define SESSION_TICKET_MOST 64
-
 struct session;
 
 /* Takes an accepted non-blocking socket into the board's list. */

@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "orchestrator/hub/session.h"
+#include "orchestrator/hub/ticket.h"
 
 #define TOTAL_MOST             30000
 #define HALF_OPEN_MOST         512
@@ -139,7 +140,7 @@ static const struct jsonio_field attach_fields[] = {DO, APPLIANCE, CONNECTION(tr
 static const struct jsonio_field streams_fields[] = {DO,
 						     APPLIANCE,
 						     CONNECTION(true),
-						     {"ticket", JSONIO_STRING, true, SESSION_TICKET_MOST, false},
+						     {"ticket", JSONIO_STRING, true, TICKET_MOST, false},
 						     {"count", JSONIO_INTEGER, true, WIRE_ASKED_MOST, false},
 						     END};
 static const struct jsonio_field close_fields[] = {DO, APPLIANCE, CONNECTION(false), END};

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "orchestrator/hub/roster.h"
+#include "orchestrator/hub/ticket.h"
 
 static struct roster_entry entry_of(uint32_t number, const char *name)
 {
@@ -75,12 +76,38 @@ static void test_thousands_stay_apart(void **state UNUSED)
 	roster_free(&roster);
 }
 
+static void test_tickets_are_counted_and_the_oldest_makes_room(void **state UNUSED)
+{
+	struct tickets tickets = {0};
+	char text[16];
+
+	assert_int_equal(tickets_allow(&tickets, "a"), 0);
+	assert_int_equal(tickets_allow(&tickets, ""), 0); /* an empty row is no ticket */
+	tickets_expect(&tickets, "a", 3);
+	assert_int_equal(tickets_allow(&tickets, "a"), 3);
+	assert_int_equal(tickets_allow(&tickets, "ab"), 0);
+	tickets_expect(&tickets, "a", 5);
+	assert_int_equal(tickets_allow(&tickets, "a"), 5);
+	for (int i = 0; i < TICKETS_MOST - 1; i++) {
+		snprintf(text, sizeof text, "t%d", i);
+		tickets_expect(&tickets, text, 1);
+	}
+	assert_int_equal(tickets_allow(&tickets, "a"), 5);
+	tickets_expect(&tickets, "last", 1);
+	assert_int_equal(tickets_allow(&tickets, "a"), 0);
+	assert_int_equal(tickets_allow(&tickets, "t0"), 1);
+	assert_int_equal(tickets_allow(&tickets, "last"), 1);
+	tickets_forget(&tickets);
+	assert_int_equal(tickets_allow(&tickets, "last"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_keys_are_found_replaced_and_dismissed),
 		cmocka_unit_test(test_a_key_ends_at_its_hour),
 		cmocka_unit_test(test_thousands_stay_apart),
+		cmocka_unit_test(test_tickets_are_counted_and_the_oldest_makes_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
