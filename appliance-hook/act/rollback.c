@@ -142,6 +142,9 @@ static int walk(struct run *run, struct error *ret_first)
 		if (!steps[i].applies(run))
 			continue;
 		int status = run_do_anyway(run, steps[i].name, steps[i].run, &why);
+		/* A disk that was full a moment ago: every step may be done again. */
+		if (status == -ERROR_CANNOT_CREATE)
+			status = run_do_anyway(run, steps[i].name, steps[i].run, &why);
 		if (status == 0 || steps[i].forgiven || result < 0)
 			continue;
 		*ret_first = why;

@@ -208,14 +208,34 @@ static int set_aside(int parent, const char *old, int aside, const char *index, 
 	return status == 0 ? file_remove_tree_at(parent, old, error) : status;
 }
 
-/* `.NAME.DISCARD.new` is the snapshot's copy, whole; `.NAME.DISCARD.old` what stood in its place. Which of the three
+/* The snapshot itself, by a rename that needs no room and no time; a copy of it where data lies on another file system.
+ */
+static int bring(int snapshot, const char *index, int parent, const char *name, struct error *error)
+{
+	CLEANUP(file_close) int from = -1;
+	int status = point_pass("act.restore.bring", error);
+
+	if (status < 0)
+		return status;
+	if (renameat(snapshot, index, parent, name) == 0) {
+		status = file_sync_directory(parent, error);
+		return status == 0 ? file_sync_directory(snapshot, error) : status;
+	}
+	if (errno != EXDEV)
+		return error_set_errno(error, ERROR_DATA, "snapshot", "the snapshot cannot be put back");
+	from = openat(snapshot, index, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (from < 0)
+		return error_set_errno(error, ERROR_DATA, "snapshot", "the snapshot cannot be read");
+	return copy_whole(from, parent, name, error);
+}
+
+/* `.NAME.DISCARD.new` is the snapshot, whole; `.NAME.DISCARD.old` what stood in its place. Which of the three
  * names are there says how far an earlier try came: aside/index                 done new, data                   not
  * begun      new, old      between the two renames old, data                   in place, to be set aside */
 static int restore_one(int snapshot, int aside, const char *index, const char *path, const char *discard,
 		       struct error *error)
 {
 	CLEANUP(close_place) struct place place = {.parent = -1};
-	CLEANUP(file_close) int from = -1;
 	char new[NAME_SIZE], old[NAME_SIZE];
 	int status = open_place(path, &place, error);
 
@@ -228,12 +248,8 @@ static int restore_one(int snapshot, int aside, const char *index, const char *p
 		return 0;
 	if (has_old && has_data)
 		return set_aside(place.parent, old, aside, index, error);
-	if (!is_there(place.parent, new)) {
-		from = openat(snapshot, index, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-		if (from < 0)
-			return error_set_errno(error, ERROR_DATA, "snapshot", "the snapshot of %s is not there", path);
-		status = copy_whole(from, place.parent, new, error);
-	}
+	if (!is_there(place.parent, new))
+		status = bring(snapshot, index, place.parent, new, error);
 	if (status == 0)
 		status = point_pass("act.restore.away", error);
 	if (status == 0 && has_data)

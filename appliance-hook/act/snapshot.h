@@ -18,7 +18,7 @@ void snapshot_id(const char *upgrade, char ret_id[static SNAPSHOT_ID_SIZE]);
 int snapshot_take(const struct layout *layout, const char *id, struct error *error) MUST_CHECK;
 
 /* Puts the snapshot's directories in place and what stood there in discarded/`discard`. Asks at each directory what
- * stands, so that it may be called again after any interruption. The snapshot stays. */
+ * stands, so that it may be called again after any interruption. The snapshot is used up. */
 int snapshot_restore(const struct layout *layout, const char *id, const char *discard, struct error *error) MUST_CHECK;
 
 bool snapshot_exists(const struct layout *layout, const char *id);
