@@ -104,6 +104,7 @@ static inline void world_start_engine(struct world *world)
 	MUST(process_socketpair(false, supervisor, &error));
 	MUST(process_socketpair(false, hub, &error));
 	MUST(process_socketpair(false, signer, &error));
+	fflush(NULL); /* or the child's exit would print it again */
 	world->engine = fork();
 	if (world->engine == 0) {
 		close(supervisor[0]);
@@ -114,7 +115,7 @@ static inline void world_start_engine(struct world *world)
 		/* cmocka's handlers are not the engine's */
 		signal(SIGABRT, SIG_DFL);
 		signal(SIGSEGV, SIG_DFL);
-		_exit(engine_main(supervisor[1]));
+		exit(engine_main(supervisor[1]));
 	}
 	close(supervisor[1]);
 	world->supervisor = supervisor[0];
