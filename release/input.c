@@ -4,6 +4,7 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <locale.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -185,7 +186,7 @@ static int describe(struct input *input, struct input_member *member, struct err
 		if (target == NULL || strlen(target) >= sizeof(member->target))
 			return error_set(error, ERROR_DATA, "link", "%s: link %s has no target that can be read",
 					 input->name, member->path);
-		strcpy(member->target, target);
+		snprintf(member->target, sizeof(member->target), "%s", target);
 		return 0;
 	default:
 		return error_set(error, ERROR_DATA, "type", "%s: %s is neither file, directory nor link", input->name,

@@ -193,10 +193,10 @@ static int parse_head(const json_t *root, struct manifest *manifest, struct erro
 	if (strcmp(class, class_names[0]) != 0 && strcmp(class, class_names[1]) != 0)
 		return REFUSE(error, "the manifest's class is neither feature nor security");
 	manifest->security = strcmp(class, class_names[1]) == 0;
-	strcpy(manifest->product, jsonio_string(root, "product"));
-	strcpy(manifest->version, jsonio_string(root, "version"));
+	snprintf(manifest->product, sizeof(manifest->product), "%s", jsonio_string(root, "product"));
+	snprintf(manifest->version, sizeof(manifest->version), "%s", jsonio_string(root, "version"));
 	if (min_from != NULL)
-		strcpy(manifest->min_from, min_from);
+		snprintf(manifest->min_from, sizeof(manifest->min_from), "%s", min_from);
 	manifest->stop = jsonio_boolean(root, "stop");
 	manifest->data_migration = jsonio_boolean(root, "data_migration");
 	manifest->reboot = jsonio_boolean(root, "reboot");

@@ -237,7 +237,7 @@ static int copy_name(char *ret_name, const char *name, const char *what, struct 
 				 "%s \"%.80s\" must be letters, digits and . _ + ~ -, 63 at most, a letter or "
 				 "digit first",
 				 what, name);
-	strcpy(ret_name, name);
+	snprintf(ret_name, MANIFEST_NAME_MOST + 1, "%s", name);
 	return 0;
 }
 

@@ -288,7 +288,7 @@ int repository_open(const char *path, enum repository_mode mode, struct reposito
 	const char *product = json_string_value(json_object_get(repository_current_targets(repository), "product"));
 	if (product == NULL || !manifest_name_is_safe(product))
 		return error_set(error, ERROR_DATA, "format", "%s is no repository of one product", path);
-	strcpy(repository->product, product);
+	snprintf(repository->product, sizeof(repository->product), "%s", product);
 	*ret_repository = TAKE(repository);
 	return 0;
 }

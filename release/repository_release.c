@@ -141,7 +141,7 @@ static int published_date(const char *given, char ret_date[static 11], struct er
 	if (date > clock_now() + REPOSITORY_DAY)
 		return error_set(error, ERROR_USAGE, "published",
 				 "%s lies in the future; a release is published today or was before", given);
-	strcpy(ret_date, given);
+	snprintf(ret_date, 11, "%s", given);
 	return 0;
 }
 
@@ -253,7 +253,7 @@ int repository_add(struct repository *repository, const struct repository_additi
 	if (result == 0)
 		result = repository_stage_take(repository, ROLE_TARGETS, TAKE(targets), error);
 	if (result == 0)
-		strcpy(ret_version, manifest->version);
+		snprintf(ret_version, MANIFEST_NAME_MOST + 1, "%s", manifest->version);
 	return result;
 }
 

@@ -1,5 +1,6 @@
 #include "release/rules.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,10 +108,10 @@ static int check_link(const struct manifest *manifest, const struct manifest_ent
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
 			return REFUSE(error, "release %s: link %s has a control character", manifest->version,
 				      link->path);
-	strcpy(at, link->path);
+	snprintf(at, sizeof(at), "%s", link->path);
 	char *slash = strrchr(at, '/');
 	*(slash != NULL ? slash : at) = '\0';
-	strcpy(rest, link->target);
+	snprintf(rest, sizeof(rest), "%s", link->target);
 
 	for (char *position = rest; *position != '\0';) {
 		size_t size = strcspn(position, "/");
@@ -141,10 +142,8 @@ static int check_link(const struct manifest *manifest, const struct manifest_ent
 		if (met->target[0] == '/' || strlen(met->target) + 1 + strlen(position) > PATH_MOST)
 			return REFUSE(error, "release %s: link %s is too long or leads outside the release",
 				      manifest->version, link->path);
-		strcpy(next, met->target);
-		strcat(next, "/");
-		strcat(next, position);
-		strcpy(rest, next);
+		snprintf(next, sizeof(next), "%s/%s", met->target, position);
+		snprintf(rest, sizeof(rest), "%s", next);
 		position = rest;
 		slash = strrchr(at, '/');
 		*(slash != NULL ? slash : at) = '\0';
