@@ -98,6 +98,19 @@ static int take_refusal(const json_t *refusal, struct error *error)
 			 "%s", text ? text : "serve refused without a reason");
 }
 
+int door_take(const json_t *packet, door_event *event, void *context, json_t **ret_ok, struct error *error)
+{
+	const json_t *told = json_object_get(packet, "event"), *refusal = json_object_get(packet, "error");
+	json_t *ok = json_object_get(packet, "ok");
+	if (refusal)
+		return take_refusal(refusal, error);
+	if (ok)
+		*ret_ok = json_incref(ok);
+	else if (told && event)
+		event(context, told);
+	return 0;
+}
+
 int door_ask(const char *state, json_t *request, door_event *event, void *context, json_t **ret_ok, struct error *error)
 {
 	CLEANUP(jsonio_free) json_t *body = request;
@@ -106,21 +119,17 @@ int door_ask(const char *state, json_t *request, door_event *event, void *contex
 		return error_set(error, ERROR_USAGE, "text", "what was given is no text");
 	if (door_connect(state, &fd, error) < 0 || packet_send(fd, body, -1, error) < 0)
 		return -(int)error->code;
-	for (;;) {
+	for (json_t *ok = NULL;;) {
 		CLEANUP(jsonio_free) json_t *packet = NULL;
 		CLEANUP(file_close) int passed = -1;
 		if (packet_receive(fd, &packet, &passed, error) < 0)
 			return error_set(error, ERROR_UNREACHABLE, "serve",
 					 "`appliance-hook serve` ended before it answered");
-		const json_t *told = json_object_get(packet, "event"), *refusal = json_object_get(packet, "error");
-		json_t *ok = json_object_get(packet, "ok");
-		if (refusal)
-			return take_refusal(refusal, error);
+		if (door_take(packet, event, context, &ok, error) < 0)
+			return -(int)error->code;
 		if (ok) {
-			*ret_ok = json_incref(ok);
+			*ret_ok = ok;
 			return 0;
 		}
-		if (told && event)
-			event(context, told);
 	}
 }

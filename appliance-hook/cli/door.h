@@ -18,6 +18,8 @@ int door_accept(int listener, int *ret_fd, struct error *error) MUST_CHECK;
 /* ERROR_UNREACHABLE "serve" when nobody listens. */
 int door_connect(const char *state, int *ret_fd, struct error *error) MUST_CHECK;
 typedef void door_event(void *context, const json_t *event);
+/* One packet of serve's: an event is handed on, an answer becomes *ret_ok, a refusal the error. */
+int door_take(const json_t *packet, door_event *event, void *context, json_t **ret_ok, struct error *error) MUST_CHECK;
 /* Asks (the request is consumed) and waits for the answer, however long serve takes. `event` may be NULL. */
 int door_ask(const char *state, json_t *request, door_event *event, void *context, json_t **ret_ok,
 	     struct error *error) MUST_CHECK;

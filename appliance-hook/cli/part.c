@@ -81,7 +81,8 @@ static int run_link(const struct hook_settings *settings, const struct places_us
 	struct link_settings link = part_link_settings(settings);
 	if (become(&users->link, "link", error) < 0)
 		return -(int)error->code;
-	return link_main(FIRST_FD, FIRST_FD + 1, FIRST_FD + 2, FIRST_FD + 3, &link);
+	int listener = fcntl(FIRST_FD + 3, F_GETFD) < 0 ? -1 : FIRST_FD + 3;
+	return link_main(FIRST_FD, FIRST_FD + 1, FIRST_FD + 2, listener, &link);
 }
 
 static int open_zones(void)

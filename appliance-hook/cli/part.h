@@ -11,8 +11,8 @@
 enum part { PART_LINK, PART_CHECK, PART_ACT, PARTS };
 extern const char *const part_titles[PARTS]; /* "appliance-hook: link", … as ps shows them */
 
-/* Starts the part with `fds` at 3, 4, …: link: serve, check, STATE/link, the listening hook.sock · check: serve, link,
- * act · act: serve, check. */
+/* Starts the part with `fds` at 3, 4, …: link: serve, check, STATE/link, the listening hook.sock (absent: none) ·
+ * check: serve, link, act · act: serve, check. */
 int part_start(enum part part, const struct hook_settings *settings, const int *fds, size_t fd_count, pid_t *ret_pid,
 	       struct error *error) MUST_CHECK;
 

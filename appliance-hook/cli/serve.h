@@ -3,9 +3,15 @@
 #ifndef CLI_SERVE_H
 #define CLI_SERVE_H
 
+#include "appliance-hook/cli/door.h"
 #include "appliance-hook/settings.h"
 
 /* Until SIGTERM or SIGINT. A switch that act has begun goes on after it. */
 int serve_run(const struct hook_settings *settings, struct error *error) MUST_CHECK;
+
+/* One pull without a running serve: link, check and act for as long as it takes. No tunnel is opened and nobody else is
+ * heard. As door_ask. ERROR_NOT_NOW "busy" when a serve runs. */
+int serve_once(const struct hook_settings *settings, const char *to, bool dry, door_event *event, void *context,
+	       json_t **ret_result, struct error *error) MUST_CHECK;
 
 #endif

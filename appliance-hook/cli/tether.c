@@ -137,7 +137,9 @@ int tether_start(struct tether *tether, struct error *error)
 	const struct {
 		const int *fds;
 		size_t count;
-	} given[PARTS] = {{link, ARRAY_SIZE(link)}, {check, ARRAY_SIZE(check)}, {act, ARRAY_SIZE(act)}};
+	} given[PARTS] = {{link, ARRAY_SIZE(link) - (tether->hook_listener < 0)},
+			  {check, ARRAY_SIZE(check)},
+			  {act, ARRAY_SIZE(act)}};
 	tether->started = clock_ticks_ms();
 	for (int part = 0; part < PARTS; part++) {
 		if (part_start((enum part)part, tether->settings, given[part].fds, given[part].count,

@@ -19,7 +19,7 @@ struct tether_watcher {
 	void *context;
 };
 
-/* Starts nothing yet. Everything is borrowed. `hook_listener` is hook.sock. */
+/* Starts nothing yet. Everything is borrowed. `hook_listener` is hook.sock, or -1. */
 int tether_new(struct loop *loop, const struct hook_settings *settings, const struct places *places, int hook_listener,
 	       const struct tether_watcher *watcher, struct tether **ret_tether, struct error *error) MUST_CHECK;
 int tether_start(struct tether *tether, struct error *error) MUST_CHECK;

@@ -6,6 +6,7 @@
 #include "appliance-hook/cli/door.h"
 #include "appliance-hook/cli/program.h"
 #include "appliance-hook/cli/say.h"
+#include "appliance-hook/cli/serve.h"
 
 static const char *text_of(const json_t *object, const char *name)
 {
@@ -22,7 +23,15 @@ static int ask(const struct command_line *line, bool dry, json_t **ret_result, s
 	CLEANUP(jsonio_free) json_t *asked = request;
 	if (program_settings(line, &settings, error) < 0)
 		return -(int)error->code;
-	int result = door_ask(settings.state, TAKE(asked), say_progress, NULL, ret_result, error);
+	struct error asking = {0};
+	int result = door_ask(settings.state, TAKE(asked), say_progress, NULL, ret_result, &asking);
+	/* Nobody serves: this process does, for the one pull. */
+	if (result < 0 && strcmp(asking.name, "serve") == 0) {
+		asking = (struct error){0};
+		result = serve_once(&settings, to, dry, say_progress, NULL, ret_result, &asking);
+	}
+	if (result < 0)
+		*error = asking;
 	say_progress_end();
 	return result;
 }
