@@ -216,6 +216,56 @@ static void test_full_disk_anywhere(void **state UNUSED)
 	assert_true(struck >= 10);
 }
 
+static int do_resume(struct fixture *fixture, const char *sha256 UNUSED)
+{
+	struct resume_report report = {0};
+	struct error error = {0};
+
+	return resume_run(&fixture->layout, 60000, &report, &error);
+}
+
+/* A sick 1.1 that migrated its data, killed while it was looked at, and no watcher: it finds no configuration. */
+static void set_killed(struct fixture *fixture, char sha256[static HASH_HEX_SIZE])
+{
+	char from[128], to[128];
+
+	set_scene(&scenes[3], fixture, sha256);
+	snprintf(from, sizeof from, "%s/hook.conf", fixture->directory);
+	snprintf(to, sizeof to, "%s/hidden.conf", fixture->directory);
+	assert_int_equal(rename(from, to), 0);
+	assert_true(WIFSIGNALED(strike(fixture, do_switch, sha256, "NIGHTSHIFT_FAULT", "act.health.begin=kill")));
+	fixture->fence++;
+	assert_int_equal(fixture_stage_of(fixture), JOURNAL_CHECKING);
+	assert_int_equal(rename(to, from), 0);
+}
+
+static void test_killed_twice(void **state UNUSED)
+{
+	struct points points = {0};
+	struct fixture fixture;
+	char sha256[HASH_HEX_SIZE], log[128];
+	size_t first, stride;
+
+	set_killed(&fixture, sha256);
+	snprintf(log, sizeof log, "%s/points", fixture.directory);
+	assert_int_equal(strike(&fixture, do_resume, sha256, "NIGHTSHIFT_FAULT_LOG", log), 0);
+	read_points(&fixture, &points);
+	check_whole(&fixture, "resume");
+	fixture_end(&fixture);
+	pace(&first, &stride);
+	for (size_t i = first; i < points.count; i += stride) {
+		char fault[128], what[256];
+		snprintf(fault, sizeof fault, "%s=kill", points.names[i]);
+		snprintf(what, sizeof what, "resume, %s", fault);
+		set_killed(&fixture, sha256);
+		if (!WIFSIGNALED(strike(&fixture, do_resume, sha256, "NIGHTSHIFT_FAULT", fault)))
+			fail_msg("%s: it was not struck", what);
+		check_whole(&fixture, what);
+		fixture_end(&fixture);
+	}
+	print_message("resume, kill: every %zu. of %zu points\n", stride, points.count);
+}
+
 /* How many points of ours a whole upgrade passes: the design wants all of them named. */
 static void test_counts_points(void **state UNUSED)
 {
@@ -235,6 +285,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_counts_points),
 		cmocka_unit_test(test_killed_anywhere),
+		cmocka_unit_test(test_killed_twice),
 		cmocka_unit_test(test_full_disk_anywhere),
 	};
 	int watched = fixture_watch(argc, argv);
