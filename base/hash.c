@@ -60,6 +60,14 @@ int hash_file(enum hash_kind kind, int fd, const char *name, uint8_t ret_hash[st
 	return 0;
 }
 
+bool hash_sha512_is(const void *bytes, size_t size, const uint8_t expected[static HASH_SHA512_SIZE])
+{
+	uint8_t hash[HASH_SHA512_SIZE];
+
+	crypto_hash_sha512(hash, bytes, size);
+	return sodium_memcmp(hash, expected, sizeof hash) == 0;
+}
+
 bool hash_equal(const uint8_t a[static HASH_SIZE], const uint8_t b[static HASH_SIZE])
 {
 	return sodium_memcmp(a, b, HASH_SIZE) == 0;

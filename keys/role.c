@@ -52,7 +52,8 @@ static const struct jsonio_field target_fields[] = {
 };
 
 static const struct jsonio_field hash_fields[] = {
-	{"sha256", JSONIO_STRING, true, 2 * HASH_SIZE},
+	{"sha256", JSONIO_STRING, false, 2 * HASH_SIZE},
+	{"sha512", JSONIO_STRING, false, 2 * HASH_SHA512_SIZE},
 	{NULL},
 };
 
@@ -179,15 +180,64 @@ void role_root_free(struct role_root **root)
 	*root = NULL;
 }
 
-/* SHA-256 must be among them; hashes of other kinds beside it add nothing and are passed over. */
-static int read_hashes(const json_t *hashes, const char *name, uint8_t ret_sha256[static HASH_SIZE],
-		       struct error *error)
+static int read_hash(const json_t *hashes, const char *kind, uint8_t *ret_hash, size_t size, bool *ret_stated,
+		     struct error *error)
+{
+	const char *text = jsonio_string(hashes, kind);
+
+	*ret_stated = text != NULL;
+	return text ? hash_from_hex(text, ret_hash, size, error) : 0;
+}
+
+/* Hashes of other kinds add nothing and are passed over. */
+static int read_hashes(const json_t *hashes, const char *name, struct role_meta *meta, struct error *error)
 {
 	int r = jsonio_check_open(hashes, hash_fields, "hashes", error);
 
 	if (!r)
-		r = hash_from_hex(jsonio_string(hashes, "sha256"), ret_sha256, HASH_SIZE, error);
+		r = read_hash(hashes, "sha256", meta->sha256, HASH_SIZE, &meta->has_sha256, error);
+	if (!r)
+		r = read_hash(hashes, "sha512", meta->sha512, HASH_SHA512_SIZE, &meta->has_sha512, error);
 	return r ? error_prefix(error, "%s", name) : 0;
+}
+
+static int check_hashes(const struct role_meta *meta, const char *what, const void *bytes, size_t size,
+			struct error *error)
+{
+	uint8_t hash[HASH_SIZE];
+	bool same = true;
+
+	if (meta->has_sha256) {
+		hash_bytes(HASH_SHA256, bytes, size, hash);
+		same = hash_equal(hash, meta->sha256);
+	}
+	if (same && meta->has_sha512)
+		same = hash_sha512_is(bytes, size, meta->sha512);
+	return same ? 0 : error_set(error, ERROR_DATA, "hash", "%.200s is not the file whose hash is stated", what);
+}
+
+int role_meta_check(const struct role_meta *meta, const char *what, const void *bytes, size_t size, struct error *error)
+{
+	if (meta->has_length && (size_t)meta->length != size)
+		return error_set(error, ERROR_DATA, "length", "%s has %zu bytes where %lld are stated", what, size,
+				 (long long)meta->length);
+	return check_hashes(meta, what, bytes, size, error);
+}
+
+int role_target_check(const struct role_target *target, const char *path, const void *bytes, size_t size,
+		      struct error *error)
+{
+	struct role_meta stated = {.has_sha256 = !target->lacks_sha256, .has_sha512 = target->has_sha512};
+
+	if (!stated.has_sha256 && !stated.has_sha512)
+		return error_set(error, ERROR_DATA, "hash", "target %.200s has no hash of a kind that is known", path);
+	if (size != (size_t)target->length)
+		return error_set(error, ERROR_DATA, "length",
+				 "target %.200s has %zu bytes, not the %lld that are stated", path, size,
+				 (long long)target->length);
+	memcpy(stated.sha256, target->sha256, sizeof stated.sha256);
+	memcpy(stated.sha512, target->sha512, sizeof stated.sha512);
+	return check_hashes(&stated, path, bytes, size, error);
 }
 
 static int read_meta(const json_t *line, const char *name, struct role_meta *ret_meta, struct error *error)
@@ -200,11 +250,12 @@ static int read_meta(const json_t *line, const char *name, struct role_meta *ret
 	meta.version = jsonio_integer(line, "version");
 	meta.has_length = jsonio_member(line, "length") != NULL;
 	meta.length = jsonio_integer(line, "length");
-	meta.has_hash = jsonio_member(line, "hashes") != NULL;
 	if (meta.version < 1 || (meta.has_length && meta.length < 1))
 		return error_set(error, ERROR_DATA, "format", "%s: version and length begin at 1", name);
-	if (meta.has_hash) {
-		r = read_hashes(jsonio_member(line, "hashes"), name, meta.sha256, error);
+	if (jsonio_member(line, "hashes")) {
+		r = read_hashes(jsonio_member(line, "hashes"), name, &meta, error);
+		if (!r && !meta.has_sha256 && !meta.has_sha512)
+			r = error_set(error, ERROR_DATA, "format", "%s: no hash is of a kind that is known", name);
 		if (r)
 			return r;
 	}
@@ -215,12 +266,17 @@ static int read_meta(const json_t *line, const char *name, struct role_meta *ret
 static int read_target(const json_t *line, const char *path, struct role_target *ret_target, struct error *error)
 {
 	struct role_target target = {0};
+	struct role_meta stated = {0};
 	int r = jsonio_check_open(line, target_fields, path, error);
 
 	if (!r)
-		r = read_hashes(jsonio_member(line, "hashes"), path, target.sha256, error);
+		r = read_hashes(jsonio_member(line, "hashes"), path, &stated, error);
 	if (r)
 		return r;
+	memcpy(target.sha256, stated.sha256, sizeof target.sha256);
+	memcpy(target.sha512, stated.sha512, sizeof target.sha512);
+	target.lacks_sha256 = !stated.has_sha256;
+	target.has_sha512 = stated.has_sha512;
 	target.length = jsonio_integer(line, "length");
 	target.custom = jsonio_member(line, "custom");
 	*ret_target = target;

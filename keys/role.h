@@ -44,21 +44,32 @@ void role_root_free(struct role_root **root);
 /* A line of `meta`: what timestamp says of snapshot, and snapshot of targets files. */
 struct role_meta {
 	int64_t version;
-	bool has_length, has_hash;
+	bool has_length, has_sha256, has_sha512;
 	int64_t length;
 	uint8_t sha256[HASH_SIZE];
+	uint8_t sha512[HASH_SHA512_SIZE];
 };
+/* Whether these bytes are what the line states, as far as it states anything: "length", "hash". */
+int role_meta_check(const struct role_meta *meta, const char *what, const void *bytes, size_t size,
+		    struct error *error) MUST_CHECK;
 /* "snapshot.json", "targets.json", "ROLE.json"; false when not named. Malformed lines are errors at read time. */
 int role_meta_read(const json_t *signed_part, const char *name, struct role_meta *ret_meta, bool *ret_named,
 		   struct error *error) MUST_CHECK;
 
-/* A target as targets metadata describes it. */
+/* A target as targets metadata describes it. Others may state SHA-512 alone, or kinds that nobody knows; ours state
+ * SHA-256, and whoever names a file by it finds zeros where it is lacking. */
 struct role_target {
 	int64_t length;
 	uint8_t sha256[HASH_SIZE];
+	uint8_t sha512[HASH_SHA512_SIZE];
+	bool lacks_sha256, has_sha512;
 	const json_t *custom; /* borrowed from the signed part; NULL when absent */
 };
 int role_target_read(const json_t *signed_part, const char *path, struct role_target *ret_target, bool *ret_named,
 		     struct error *error) MUST_CHECK;
+
+/* Length and every known hash that is stated, at least one: "length", "hash". */
+int role_target_check(const struct role_target *target, const char *path, const void *bytes, size_t size,
+		      struct error *error) MUST_CHECK;
 
 #endif

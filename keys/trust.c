@@ -26,26 +26,11 @@ void trust_file_free(struct trust_file *file)
 	*file = (struct trust_file){0};
 }
 
-static int check_stated(const struct buffer *bytes, const char *what, const struct role_meta *meta, struct error *error)
-{
-	uint8_t hash[HASH_SIZE];
-
-	if (meta->has_length && (size_t)meta->length != bytes->size)
-		return error_set(error, ERROR_DATA, "length", "%s has %zu bytes where %lld are stated", what,
-				 bytes->size, (long long)meta->length);
-	if (!meta->has_hash)
-		return 0;
-	hash_bytes(HASH_SHA256, bytes->data, bytes->size, hash);
-	if (!hash_equal(hash, meta->sha256))
-		return error_set(error, ERROR_DATA, "hash", "%s is not the file whose hash is stated", what);
-	return 0;
-}
-
 int trust_file_verify(const struct buffer *bytes, const char *what, enum role_kind kind, const struct key_set *keys,
 		      const struct role_meta *meta, struct trust_file *ret_file, struct error *error)
 {
 	CLEANUP(trust_file_free) struct trust_file file = {0};
-	int r = meta ? check_stated(bytes, what, meta, error) : 0;
+	int r = meta ? role_meta_check(meta, what, bytes->data, bytes->size, error) : 0;
 
 	if (!r)
 		r = envelope_parse(bytes->data, bytes->size, what, &file.envelope, error);
@@ -82,7 +67,8 @@ bool trust_file_is(const struct trust_file *file, const struct role_meta *meta)
 	struct error ignored;
 
 	return file->envelope && file->head.version == meta->version &&
-	       !envelope_write(file->envelope, &bytes, &ignored) && !check_stated(&bytes, "", meta, &ignored);
+	       !envelope_write(file->envelope, &bytes, &ignored) &&
+	       !role_meta_check(meta, "", bytes.data, bytes.size, &ignored);
 }
 
 int trust_root_verify(const struct buffer *bytes, const struct role_root *previous, struct role_root **ret_root,

@@ -239,12 +239,17 @@ static int target_name(const struct trust *trust, const char *path, const struct
 		       struct error *error)
 {
 	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
-	char hex[HASH_HEX_SIZE];
+	char hex[2 * HASH_SHA512_SIZE + 1];
 	int size;
 
 	if (!file_path_is_safe(path))
 		return error_set(error, ERROR_DATA, "path", "the target path %.200s leads outside", path);
-	hash_to_hex(target->sha256, HASH_SIZE, hex);
+	if (target->lacks_sha256 && !target->has_sha512)
+		return error_set(error, ERROR_DATA, "hash", "target %.200s has no hash of a kind that is known", path);
+	if (target->lacks_sha256)
+		hash_to_hex(target->sha512, HASH_SHA512_SIZE, hex);
+	else
+		hash_to_hex(target->sha256, HASH_SIZE, hex);
 	if (trust->root->consistent_snapshot)
 		size = asprintf(ret_name, "targets/%.*s%s.%s", (int)(base - path), path, hex, base);
 	else
@@ -261,20 +266,14 @@ int trust_fetch_target(struct trust *trust, struct trust_source source, const ch
 {
 	CLEANUP(buffer_free) struct buffer bytes = {0};
 	CLEANUP(free_pointer) char *name = NULL;
-	uint8_t hash[HASH_SIZE];
 	int r = target_name(trust, path, target, &name, error);
 
 	/* A limit of 0 would be none. */
 	if (!r)
 		r = trust_fetch(source, name, target->length ? target->length : 1, &bytes, error);
+	if (!r)
+		r = role_target_check(target, path, bytes.data, bytes.size, error);
 	if (r)
 		return r;
-	if (bytes.size != (size_t)target->length)
-		return error_set(error, ERROR_DATA, "length",
-				 "target %.200s has %zu bytes, not the %lld that are stated", path, bytes.size,
-				 (long long)target->length);
-	hash_bytes(HASH_SHA256, bytes.data, bytes.size, hash);
-	if (!hash_equal(hash, target->sha256))
-		return error_set(error, ERROR_DATA, "hash", "target %.200s is not the file that was signed", path);
 	return buffer_append(ret_bytes, bytes.data, bytes.size, error);
 }

@@ -137,6 +137,7 @@ static void lines_are_checked_all(void **state UNUSED)
 		"{\"targets.json\":{\"version\":1,\"length\":-1}}",
 		"{\"targets.json\":{\"version\":1,\"hashes\":{}}}",
 		"{\"targets.json\":{\"version\":1,\"hashes\":{\"sha256\":\"00\"}}}",
+		"{\"targets.json\":{\"version\":1,\"hashes\":{\"sha512\":\"00\"}}}",
 		"{\"targets.json\":{\"version\":1,\"hashes\":{\"md5\":\"d41d8cd98f00b204e9800998ecf8427e\"}}}",
 		"{\"targets.json\":{\"version\":1},\"targets.txt\":{\"version\":1}}",
 		"{\"targets.json\":{\"version\":1},\"a.json\":1}",
@@ -166,6 +167,80 @@ static void lines_are_checked_all(void **state UNUSED)
 
 		json_object_set_new(document, "targets", json_loads(targets[i], 0, NULL));
 		assert_malformed(role_check(document, ROLE_TARGETS, "targets", &read, &error));
+	}
+}
+
+/* FIPS 180-4's examples of "abc". */
+#define ABC_SHA256 "\"sha256\":\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\""
+#define ABC_SHA512                                                                                                     \
+	"\"sha512\":\"ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"                                \
+	"2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f\""
+#define ABD_SHA512                                                                                                     \
+	"\"sha512\":\"daaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"                                \
+	"2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f\""
+#define UNKNOWN_HASH "\"blake9\":[1]"
+
+static void every_known_hash_must_hold(void **state UNUSED)
+{
+	static const struct {
+		const char *hashes, *bytes, *rule;
+	} rows[] = {
+		{"{" ABC_SHA256 "}", "abc", NULL},
+		{"{" ABC_SHA512 "}", "abc", NULL},
+		{"{" ABC_SHA256 "," ABC_SHA512 "," UNKNOWN_HASH "}", "abc", NULL},
+		{"{" ABC_SHA256 "}", "abd", "hash"},
+		{"{" ABC_SHA512 "}", "abd", "hash"},
+		{"{" ABC_SHA256 "," ABD_SHA512 "}", "abc", "hash"},
+		{"{" ABC_SHA512 "}", "abcd", "length"},
+		{"{" ABC_SHA512 "}", "", "length"},
+		{"{" UNKNOWN_HASH "}", "abc", "hash"},
+		{"{}", "abc", "hash"},
+	};
+	struct role_target target;
+	struct error error = {0};
+	bool named;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		CLEANUP(jsonio_free)
+		json_t *document = json_pack("{s:{s:{s:i, s:o}}}", "targets", "a", "length", 3, "hashes",
+					     json_loads(rows[i].hashes, 0, NULL));
+
+		assert_ok(role_target_read(document, "a", &target, &named, &error));
+		assert_true(named);
+		assert_int_equal(target.lacks_sha256, !strstr(rows[i].hashes, "sha256"));
+		if (rows[i].rule)
+			assert_refused(role_target_check(&target, "a", rows[i].bytes, strlen(rows[i].bytes), &error),
+				       ERROR_DATA, rows[i].rule);
+		else
+			assert_ok(role_target_check(&target, "a", rows[i].bytes, strlen(rows[i].bytes), &error));
+	}
+}
+
+static void a_line_states_as_much_as_it_states(void **state UNUSED)
+{
+	static const struct {
+		const char *line, *rule;
+	} rows[] = {
+		{"{\"version\":1}", NULL},
+		{"{\"version\":1,\"length\":3}", NULL},
+		{"{\"version\":1,\"length\":4}", "length"},
+		{"{\"version\":1,\"hashes\":{" ABC_SHA512 "," UNKNOWN_HASH "}}", NULL},
+		{"{\"version\":1,\"hashes\":{" ABC_SHA256 "," ABD_SHA512 "}}", "hash"},
+	};
+	struct role_meta meta;
+	struct error error = {0};
+	bool named;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		CLEANUP(jsonio_free)
+		json_t *document = json_pack("{s:{s:o}}", "meta", "a.json", json_loads(rows[i].line, 0, NULL));
+
+		assert_ok(role_meta_read(document, "a.json", &meta, &named, &error));
+		assert_true(named);
+		if (rows[i].rule)
+			assert_refused(role_meta_check(&meta, "a.json", "abc", 3, &error), ERROR_DATA, rows[i].rule);
+		else
+			assert_ok(role_meta_check(&meta, "a.json", "abc", 3, &error));
 	}
 }
 
@@ -293,6 +368,8 @@ int main(void)
 		cmocka_unit_test(unknown_keys_are_kept_and_never_count),
 		cmocka_unit_test(id_twice_in_a_role_counts_once),
 		cmocka_unit_test(lines_are_checked_all),
+		cmocka_unit_test(every_known_hash_must_hold),
+		cmocka_unit_test(a_line_states_as_much_as_it_states),
 		cmocka_unit_test(delegations_are_checked_all),
 		cmocka_unit_test(role_names_never_become_paths),
 		cmocka_unit_test(wildcards_never_cross_a_slash),
