@@ -4,6 +4,7 @@ import tempfile
 
 import pytest
 
+import tuf_repository
 from house import ALWAYS_OPEN, Appliance, Centre, House, Publisher
 
 
@@ -57,3 +58,15 @@ def box(shop):
     appliance.open_tunnel()
     shop.centre.open_window(appliance.name, ALWAYS_OPEN)
     return appliance
+
+
+@pytest.fixture
+def tuf(tmp_path):
+    """A TUF client that was given the first root of `tuf.repository`, and nothing more."""
+    server = tuf_repository.Server(tuf_repository.Repository())
+    client = tuf_repository.Client(tmp_path, server)
+    assert client.init() is None
+    yield client
+    server.stopped.set()
+    server.shutdown()
+    server.server_close()
