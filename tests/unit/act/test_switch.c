@@ -86,7 +86,6 @@ static void test_sick_release_goes_back(void **state)
 static void test_migrated_data_comes_back(void **state)
 {
 	struct fixture *fixture = *state;
-	CLEANUP(free_pointer) char *name = NULL;
 
 	fixture_write(fixture, "data/precious", "kept\n");
 	assert_int_equal(fixture_upgrade(fixture, "up-1", "1.1", FIXTURE_SICK | FIXTURE_MIGRATION),
