@@ -48,7 +48,7 @@ static int pass_gates(const struct item *item, const char **ret_held, struct err
 		return error_set(error, ERROR_NOT_NOW, "halt", "release %s is halted: %s", release.version,
 				 release.halt_reason);
 	if (release.yanked)
-		return error_set(error, ERROR_NOT_NOW, "halt", "release %s was withdrawn: %s", release.version,
+		return error_set(error, ERROR_NOT_NOW, "halt", "release %s was yanked: %s", release.version,
 				 release.yank_reason);
 	*ret_held = "entitlement";
 	return store_gate_entitled(item->engine->store, upgrade->appliance, upgrade->to_version, STORE_GATE_MANAGED,

@@ -134,7 +134,7 @@ int store_release_path(struct store *store, const char *product, const char *fro
 	if (store_release_get(store, product, to, &target, error))
 		return -(int)error->code;
 	if (target.yanked)
-		return error_set(error, ERROR_DATA, "yanked", "release %s of %s was withdrawn: %s", to, product,
+		return error_set(error, ERROR_DATA, "yanked", "release %s of %s was yanked: %s", to, product,
 				 target.yank_reason[0] ? target.yank_reason : "no reason given");
 	if (target.halted)
 		return error_set(error, ERROR_NOT_NOW, "halt",
