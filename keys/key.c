@@ -128,7 +128,8 @@ static int key_from_pem(const char *path, const struct buffer *text, struct key 
 	struct evp_key *evp = NULL;
 	enum key_scheme scheme;
 
-	if (!evp_key_parse((const char *)text->data, text->size, &evp))
+	/* What is parsed here must be what the key object, a string, will hold. */
+	if (memchr(text->data, '\0', text->size) || !evp_key_parse((const char *)text->data, text->size, &evp))
 		return error_set(error, ERROR_DATA, "format",
 				 "%s: of PEM keys only ECDSA P-256 and RSA of 2048 bits and more can be used", path);
 	scheme = evp_key_scheme(evp);
