@@ -67,6 +67,4 @@ def tuf(tmp_path):
     client = tuf_repository.Client(tmp_path, server)
     assert client.init() is None
     yield client
-    server.stopped.set()
-    server.shutdown()
-    server.server_close()
+    server.stop()

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tuf_repository import TOP, drip, endless, endless_headers, redirect, status
+from tuf_repository import TOP, Certificates, Server, drip, endless, endless_headers, redirect, status
 
 OK = None
 
@@ -167,7 +167,6 @@ def test_a_server_that_hangs_up_early_is_an_error(tuf):
 
 
 def test_a_server_that_is_not_there_is_an_error(tuf):
-    tuf.server.shutdown()
     tuf.server.server_close()
     assert tuf.refresh() == "mirror"
     assert tuf.stored() == {"root": 1}
@@ -210,3 +209,41 @@ def test_redirects_in_a_circle_are_refused(tuf):
 @pytest.mark.parametrize("url", ["file:///etc/", "ftp://127.0.0.1/", "127.0.0.1", "", "http://a b/", "http://127.0.0.1/?q="])
 def test_only_plain_http_and_https_urls_are_taken(tuf, url):
     assert tuf.run("--metadata-dir", tuf.metadata, "--metadata-url", url, "refresh") in ("url", "mirror")
+
+
+# ---- proxies and TLS
+
+def test_a_proxy_of_the_environment_is_used(tuf):
+    assert tuf.run("--metadata-dir", tuf.metadata, "--metadata-url", "http://repository.invalid/metadata", "refresh",
+                   http_proxy=tuf.server.url) == OK
+    assert tuf.asked() == ["2.root", "timestamp", "1.snapshot", "1.targets"]
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    return Certificates(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.mark.parametrize("address, days, known, name", [
+    ("127.0.0.1", 9, True, OK), ("127.0.0.1", 9, False, "mirror"), ("127.0.0.2", 9, True, "mirror"),
+    ("127.0.0.1", -1, True, "mirror")], ids=["good", "unknown-authority", "another-name", "expired"])
+def test_certificates_are_checked(tuf, certificates, address, days, known, name):
+    server = Server(tuf.repository, certificates.server(address, days))
+    words = ["--authorities", certificates.authority] if known else []
+    try:
+        assert tuf.run("--metadata-dir", tuf.metadata, "--metadata-url", server.url + "/metadata/", *words, "refresh") == name
+        assert (tuf.asked() == []) == (name is not OK)
+    finally:
+        server.stop()
+
+
+def test_a_redirect_from_https_to_http_is_refused(tuf, certificates):
+    server = Server(tuf.repository, certificates.server("127.0.0.1", 9))
+    tuf.repository.files["elsewhere/timestamp"] = tuf.repository.served("timestamp")
+    tuf.repository.serve("timestamp", redirect(tuf.server.url + "/elsewhere/timestamp"))
+    try:
+        assert tuf.run("--metadata-dir", tuf.metadata, "--metadata-url", server.url + "/metadata/", "--authorities",
+                       certificates.authority, "refresh") == "mirror"
+        assert tuf.asked()[-1] == "timestamp"
+    finally:
+        server.stop()

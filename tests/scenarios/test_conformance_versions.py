@@ -1,6 +1,7 @@
 """Versions, expiry, hashes and lengths in the TUF client workflow (§5.3 to §5.6): nothing goes back, nothing is mixed,
 nothing is trusted for ever; what was accepted stays, and the next good refresh mends everything."""
 import json
+import shutil
 
 import pytest
 
@@ -330,3 +331,48 @@ def test_other_files_in_the_directory_do_no_harm(tuf):
     assert tuf.refresh() == OK
     assert tuf.refresh() == OK
     assert json.loads(tuf.has("root"))["signed"]["version"] == 2
+
+
+# ---- power cuts and full disks while metadata is stored
+
+def points_of(tuf, tmp_path):
+    """Every point that a refresh to the next version of all four roles passes, "name:n"."""
+    log = tmp_path / "points"
+    assert tuf.refresh(NIGHTSHIFT_FAULT_LOG=str(log)) == OK
+    seen, points = {}, []
+    for name in log.read_text().split():
+        seen[name] = seen.get(name, 0) + 1
+        points.append("%s:%d" % (name, seen[name]))
+    return points
+
+
+@pytest.mark.parametrize("how", ["kill", "enospc", "eio"])
+@pytest.mark.parametrize("rotated", [False, True], ids=["as-it-is", "keys-rotate"])
+def test_a_refresh_that_is_cut_anywhere_leaves_whole_files_and_goes_on(tuf, tmp_path, how, rotated):
+    repository = tuf.repository
+    repository.publish("timestamp", "timestamp")
+    assert tuf.refresh() == OK
+    shutil.copytree(tuf.metadata, tmp_path / "before")
+    before = {path.name: path.read_bytes() for path in tuf.metadata.glob("*.json")}
+    if rotated:
+        repository.rotate("timestamp")
+        repository["timestamp"]["version"] = 1
+        repository.publish("root", "targets", "snapshot")
+        repository.publish("timestamp", bump=False)
+    else:
+        repository.publish("root", "targets", "snapshot", "timestamp")
+    after = {role + ".json": repository.served(role) for role in TOP}
+    points = points_of(tuf, tmp_path)
+    assert len(points) >= 15, points
+    struck = 0
+    for point in points:
+        shutil.rmtree(tuf.metadata)
+        shutil.copytree(tmp_path / "before", tuf.metadata)
+        result = tuf.refresh(NIGHTSHIFT_FAULT="%s=%s" % (point, how))
+        assert result != OK or how != "kill", point
+        struck += result is not OK
+        for path in tuf.metadata.glob("*.json"):
+            assert path.read_bytes() in (before[path.name], after[path.name]), (point, path)
+        assert tuf.refresh() == OK, point
+        assert {path.name: path.read_bytes() for path in tuf.metadata.glob("*.json")} == after, point
+    assert struck == len(points), (struck, points)

@@ -46,7 +46,7 @@ def test_killed_at_points_of_the_switch(shop):
         version = whole(box)
         status = box.status()
         assert status["version"] == version, (point, status)
-        assert status["state"] in ("idle", "staged", "committed", "rolled-back"), (point, status)
+        assert status["state"] in ("idle", "receiving", "staged", "committed", "rolled-back"), (point, status)
         outcomes[point] = version
         if version == "1.0":
             box.hook("quarantine", "list")
@@ -175,7 +175,7 @@ def test_full_disk_is_a_clear_refusal(shop):
         box.join()
         shop.publisher.ship(shop.centre, shop.publisher.pack("5.0", files={"share/large": os.urandom(8_000_000)}))
         done = box.hook("pull", check=False)
-        assert done.returncode in (73, 75) and "space" in done.stderr + done.stdout, done
+        assert done.returncode == 73 and "room" in done.stderr, done
         assert whole(box) == "1.0"
     finally:
         time.sleep(0.1)

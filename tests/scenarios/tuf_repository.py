@@ -3,15 +3,18 @@ tests/conformance, driven as the public conformance suite drives it. Written fro
 import datetime
 import hashlib
 import http.server
+import ipaddress
 import json
 import os
-import pathlib
+import ssl
 import subprocess
 import threading
 import urllib.parse
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.x509.oid import NameOID
 from securesystemslib.formats import encode_canonical
 
 from house import BUILD, Clock
@@ -175,24 +178,60 @@ class Server(http.server.ThreadingHTTPServer):
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            name = self.path.lstrip("/")
+            name = self.path.replace("http://repository.invalid/", "", 1).lstrip("/")  # that way when asked as a proxy
             if name.startswith("targets/"):
                 name = urllib.parse.unquote(name)
             self.server.repository.asked.append(name)
             answer = self.server.repository.files.get(name, status(404))
             try:
                 answer(self) if callable(answer) else status(200, answer)(self)
-            except (BrokenPipeError, ConnectionResetError):
+            except OSError:  # the client hung up
                 self.server.broken.append(name)
 
         def log_message(self, *words):
             pass
 
-    def __init__(self, repository):
+    def __init__(self, repository, tls=None):
         super().__init__(("127.0.0.1", 0), self.Handler)
         self.repository, self.broken = repository, []
+        self.stopped = threading.Event()
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        self.url = "http://127.0.0.1:%d" % self.server_address[1]
+        self.url = "%s://127.0.0.1:%d" % ("https" if tls else "http", self.server_address[1])
+
+    def stop(self):
+        self.stopped.set()
+        self.shutdown()
+        self.server_close()
+
+
+class Certificates:
+    """An authority of one's own and what it vouches for."""
+
+    def __init__(self, directory):
+        self.directory, self.authority = directory, directory / "authority.pem"
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.authority.write_bytes(self.sign("authority", self.key, 30, x509.BasicConstraints(True, None)))
+
+    def sign(self, name, key, days, extension):
+        moment = datetime.datetime.utcnow()
+        title = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority")])
+        made = (x509.CertificateBuilder().subject_name(title).issuer_name(issuer).public_key(key.public_key())
+                .serial_number(x509.random_serial_number()).not_valid_before(moment - datetime.timedelta(9))
+                .not_valid_after(moment + datetime.timedelta(days)).add_extension(extension, critical=False)
+                .sign(self.key, hashes.SHA256()))
+        return made.public_bytes(serialization.Encoding.PEM)
+
+    def server(self, address, days):
+        key, path = ec.generate_private_key(ec.SECP256R1()), self.directory / ("%s%d.pem" % (address, days))
+        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+        path.write_bytes(self.sign("server", key, days, names) + key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path)
+        return context
 
 
 def status(code, body=b"", **headers):
@@ -242,17 +281,19 @@ def drip(content, seconds):
 class Client:
     def __init__(self, directory, server):
         self.server, self.repository = server, server.repository
-        server.stopped = threading.Event()
         self.metadata, self.targets = directory / "metadata", directory / "targets"
         self.metadata.mkdir()
         self.targets.mkdir()
         self.anchor = directory / "initial_root.json"
         self.clock = Clock()
 
-    def run(self, *words):
-        """None on success, else the short name of the refusal."""
+    def run(self, *words, **variables):
+        """None on success, else the short name of the refusal, or "killed"."""
+        environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
         done = subprocess.run([PROGRAM, *map(str, words)], capture_output=True, text=True, timeout=60,
-                              env=dict(os.environ, **self.clock.variables()))
+                              env=dict(environment, **self.clock.variables(), **variables))
+        if done.returncode < 0 and "NIGHTSHIFT_FAULT" in variables:
+            return "killed"
         assert done.returncode in (0, 1), done
         assert not done.returncode == (not done.stderr.startswith("tuf-client: ")), done
         return done.stderr.split(": ")[1] if done.returncode else None
@@ -261,18 +302,19 @@ class Client:
         self.anchor.write_bytes(root if root is not None else self.repository.files["metadata/1.root.json"])
         return self.run("--metadata-dir", self.metadata, "init", self.anchor)
 
-    def refresh(self, *words, days=0):
+    def refresh(self, *words, days=0, **variables):
         self.clock.offset = days * DAY
         self.repository.asked.clear()
-        return self.run("--metadata-url", self.server.url + "/metadata/", "--metadata-dir", self.metadata, *words, "refresh")
+        return self.run("--metadata-url", self.server.url + "/metadata/", "--metadata-dir", self.metadata, *words, "refresh",
+                        **variables)
 
-    def download(self, *paths, days=0, base=None, words=()):
+    def download(self, *paths, days=0, words=(), **variables):
         self.clock.offset = days * DAY
         self.repository.asked.clear()
         names = [word for path in paths for word in ("--target-name", path)]
         return self.run("--metadata-url", self.server.url + "/metadata/", "--metadata-dir", self.metadata, *names,
-                        "--target-dir", self.targets, "--target-base-url", base or self.server.url + "/targets/", *words,
-                        "download")
+                        "--target-dir", self.targets, "--target-base-url", self.server.url + "/targets/", *words, "download",
+                        **variables)
 
     def asked(self):
         """Short: "2.root", "timestamp", "1.snapshot", and targets as they are."""
