@@ -48,16 +48,18 @@ static int forget_rotated(struct trust *trust, const struct role_root *next, str
 	return r ? r : file_sync_directory(trust->directory, error);
 }
 
+/* The history last: a power cut between the two leaves a root.json that is ahead of it, and the next refresh stores
+ * both again; the other way round root.json would stay behind for ever. */
 static int store_root(struct trust *trust, const struct role_root *root, const struct buffer *bytes,
 		      struct error *error)
 {
 	char name[64];
-	int r = file_make_directory_at(trust->directory, TRUST_HISTORY, 0755, error);
+	int r = trust_store(trust, "root.json", bytes, error);
 
 	snprintf(name, sizeof name, TRUST_HISTORY "/%lld.root.json", (long long)root->head.version);
 	if (!r)
-		r = trust_store(trust, name, bytes, error);
-	return r ? r : trust_store(trust, "root.json", bytes, error);
+		r = file_make_directory_at(trust->directory, TRUST_HISTORY, 0755, error);
+	return r ? r : trust_store(trust, name, bytes, error);
 }
 
 /* §5.3: one root after the other, each kept; how long the last one is good is asked at the end only. */

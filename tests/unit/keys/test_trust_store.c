@@ -301,6 +301,39 @@ static void what_cannot_be_stored_is_not_trusted(void **state)
 	}
 }
 
+static void assert_newest_root_stored(struct state *s)
+{
+	CLEANUP(buffer_free) struct buffer bytes = {0};
+	const struct buffer *newest = repository_file(&s->repository, "metadata/2.root.json");
+	struct error error = {0};
+
+	assert_ok(file_read_at(s->directory, "root.json", &bytes, &error));
+	assert_int_equal(bytes.size, newest->size);
+	assert_memory_equal(bytes.data, newest->data, bytes.size);
+}
+
+/* The history is cut off: root.json is ahead of it then, and the next refresh brings both to one version. */
+static void root_json_never_lags_behind_the_history(void **state)
+{
+	struct state *s = *state;
+	struct error error = {0};
+
+	assert_ok(refresh(s, &error));
+	set_version(s->repository.root, 2);
+	publish_root(&s->repository);
+	assert_ok(file_create_at(s->directory, "root_history", "", 0, 0644, &error));
+	assert_true(refresh(s, &error) < 0);
+	assert_newest_root_stored(s);
+	assert_ok(file_remove_tree_at(s->directory, "root_history", &error));
+	reopen(s);
+	assert_int_equal(trust_version(s->trust, ROLE_ROOT), 1);
+	assert_ok(refresh(s, &error));
+	assert_versions(s, 2, 1, 1, 1);
+	assert_newest_root_stored(s);
+	reopen(s);
+	assert_int_equal(trust_version(s->trust, ROLE_ROOT), 2);
+}
+
 static void malformed_metadata_is_refused_by_name(void **state)
 {
 	static const char *const texts[] = {"",
@@ -355,6 +388,7 @@ int main(void)
 		TEST(targets_are_fetched_by_hash_and_checked),
 		TEST(folder_is_a_source),
 		TEST(what_cannot_be_stored_is_not_trusted),
+		TEST(root_json_never_lags_behind_the_history),
 		TEST(malformed_metadata_is_refused_by_name),
 		TEST(root_hash_does_not_change_with_signatures),
 	};
