@@ -19,7 +19,7 @@
 #define NAME_MOST    256
 
 struct call {
-	const char *metadata_dir, *metadata_url, *target_base_url, *target_dir, *stall;
+	const char *metadata_dir, *metadata_url, *target_base_url, *target_dir, *stall, *authorities;
 	const char *targets[TARGETS_MOST];
 	size_t target_count;
 	const char *command, *argument;
@@ -41,7 +41,9 @@ static const struct option {
 	{"--metadata-url", offsetof(struct call, metadata_url)},
 	{"--target-base-url", offsetof(struct call, target_base_url)},
 	{"--target-dir", offsetof(struct call, target_dir)},
-	{"--stall", offsetof(struct call, stall)}, /* ours: seconds of a slow server's patience */
+	/* Ours: seconds of patience with a slow server, and whom to believe about certificates. */
+	{"--stall", offsetof(struct call, stall)},
+	{"--authorities", offsetof(struct call, authorities)},
 };
 
 static void session_close(struct session *session)
@@ -70,6 +72,7 @@ static int session_open(const struct call *call, struct session *session, struct
 		.metadata_url = call->metadata_url,
 		.targets_url = call->target_base_url,
 		.stall_seconds = call->stall ? atoi(call->stall) : 0,
+		.authorities = call->authorities,
 	};
 	int r = file_open_directory(call->metadata_dir, &session->metadata, error);
 
