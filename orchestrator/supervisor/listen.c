@@ -14,6 +14,10 @@
 #include "orchestrator/settings.h"
 
 #define LISTEN_BACKLOG 512
+/* The roles of a service that was killed die with it, but not in the same instant: an address that is taken is asked
+ * for again before it counts as somebody's. */
+#define LISTEN_AGAIN    100
+#define LISTEN_AGAIN_US 20000
 
 static int listen_at(const struct addrinfo *address, int *ret_fd)
 {
@@ -25,7 +29,12 @@ static int listen_at(const struct addrinfo *address, int *ret_fd)
 		return -1;
 	if (address->ai_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0)
 		return -1;
-	if (bind(fd, address->ai_addr, address->ai_addrlen) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
+	int bound = bind(fd, address->ai_addr, address->ai_addrlen);
+	for (int again = 0; bound < 0 && errno == EADDRINUSE && again < LISTEN_AGAIN; again++) {
+		usleep(LISTEN_AGAIN_US);
+		bound = bind(fd, address->ai_addr, address->ai_addrlen);
+	}
+	if (bound < 0 || listen(fd, LISTEN_BACKLOG) < 0)
 		return -1;
 	*ret_fd = fd;
 	fd = -1;
@@ -62,6 +71,14 @@ int listen_tcp(const char *text, int ret_fds[static LISTEN_MOST], size_t *ret_co
 	return status;
 }
 
+/* errno says why nobody does. */
+static bool somebody_answers(const struct sockaddr_un *address)
+{
+	CLEANUP(file_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return fd >= 0 && (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 || errno == EAGAIN);
+}
+
 int listen_unix(const char *path, int *ret_fd, struct error *error)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -73,8 +90,11 @@ int listen_unix(const char *path, int *ret_fd, struct error *error)
 	strcpy(address.sun_path, path);
 	if (fd < 0)
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "socket", "a socket cannot be made");
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
-		return error_set(error, ERROR_CONFIG, "running", "another nightshiftd answers at %s", path);
+	for (int again = 0; somebody_answers(&address); again++) {
+		if (again == LISTEN_AGAIN)
+			return error_set(error, ERROR_CONFIG, "running", "another nightshiftd answers at %s", path);
+		usleep(LISTEN_AGAIN_US);
+	}
 	if (errno == ECONNREFUSED)
 		unlink(path);
 	if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || chmod(path, 0666) < 0 ||
