@@ -117,7 +117,7 @@ static void format_tail(const struct state *state, const struct window_query *qu
 	if (!state->has_next) {
 		snprintf(text, TAIL_SIZE,
 			 "; none opens within five years with %" PRId64 " minutes for the upgrade and its rollback",
-			 query->need > 0 ? (query->need + 59) / 60 : 0);
+			 query->need > 0 ? query->need / 60 + (query->need % 60 > 0) : 0);
 		return;
 	}
 	zone_format(window_zone(state->next.window), state->next.start, when);
