@@ -7,19 +7,24 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 
 #define LEDGER_FILE       "ledger"
-#define LEDGER_BYTES_MOST (64 * 1024 * 1024)
-/* Beyond this the file is folded when it is opened: the highest numbers and the last hour are all that rules need. */
+#define LEDGER_BYTES_MOST (256 * 1024 * 1024)
+/* Beyond this the file is folded: the highest numbers and the last hour are all that rules need. A fold that does not
+ * get it down to half of this puts the next one off until the file has doubled. */
 #define LEDGER_FOLD_AT   (4 * 1024 * 1024)
 #define LEDGER_LINE_MOST 1024
 #define LEDGER_HOUR      3600
 
 const char *const ledger_words[LEDGER_KINDS] = {"order", "entitlement", "answer", "timestamp"};
+/* A line that holds a number and counts in no hour. */
+#define LEDGER_MEMORY "memory"
 
 struct ledger {
 	int directory;
-	int fd;
+	int fd; /* -1: to be opened again, after a fold put a new file there */
+	int64_t fold_least, fold_at;
 	json_t *highest; /* subject → number */
 	struct {
 		int64_t *times; /* of the last hour and a little more, ascending */
@@ -55,10 +60,10 @@ static int remember_time(struct ledger *ledger, enum ledger_kind kind, int64_t a
 	}
 	if (count == ledger->recent[kind].capacity) {
 		size_t capacity = count ? 2 * count : 64;
-		times = realloc(times, capacity * sizeof *times);
-		if (!times)
+		int64_t *larger = realloc(times, capacity * sizeof *times);
+		if (!larger)
 			return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the ledger");
-		ledger->recent[kind].times = times;
+		ledger->recent[kind].times = times = larger;
 		ledger->recent[kind].capacity = capacity;
 	}
 	times[count] = at;
@@ -75,28 +80,37 @@ static int take_line(struct ledger *ledger, const char *line, size_t size, struc
 		status = jsonio_check(entry, line_fields, "a line of the signer's ledger", error);
 	if (status < 0)
 		return status;
-	for (int kind = 0; kind < LEDGER_KINDS; kind++) {
-		if (strcmp(jsonio_string(entry, "kind"), ledger_words[kind]) != 0)
-			continue;
+	const char *word = jsonio_string(entry, "kind"), *subject = jsonio_string(entry, "subject");
+	int kind = 0;
+	while (kind < LEDGER_KINDS && strcmp(word, ledger_words[kind]) != 0)
+		kind++;
+	if (kind < LEDGER_KINDS)
 		status = remember_time(ledger, (enum ledger_kind)kind, jsonio_integer(entry, "at"), error);
-		if (status == 0 && jsonio_string(entry, "subject"))
-			status = remember_number(ledger, jsonio_string(entry, "subject"),
-						 jsonio_integer(entry, "number"), error);
-		return status;
-	}
-	return error_set(error, ERROR_DATA, "ledger", "the signer's ledger holds a line of unknown kind");
+	else if (strcmp(word, LEDGER_MEMORY) != 0)
+		status = error_set(error, ERROR_DATA, "ledger", "the signer's ledger holds a line of unknown kind");
+	if (status == 0 && subject)
+		status = remember_number(ledger, subject, jsonio_integer(entry, "number"), error);
+	return status;
 }
 
-static int write_line(enum ledger_kind kind, int64_t at, const char *subject, int64_t number, struct buffer *output,
+static int write_line(const char *word, int64_t at, const char *subject, int64_t number, struct buffer *output,
 		      struct error *error)
 {
-	CLEANUP(jsonio_free) json_t *entry = json_pack("{s:s, s:I}", "kind", ledger_words[kind], "at", (json_int_t)at);
+	CLEANUP(jsonio_free) json_t *entry = json_pack("{s:s, s:I}", "kind", word, "at", (json_int_t)at);
 
 	if (!entry || (subject && (json_object_set_new(entry, "subject", json_string(subject)) < 0 ||
 				   json_object_set_new(entry, "number", json_integer(number)) < 0)))
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the ledger");
 	int status = jsonio_write(entry, false, output, error);
 	return status < 0 ? status : buffer_append(output, "\n", 1, error);
+}
+
+static int open_file(struct ledger *ledger, struct error *error)
+{
+	ledger->fd = openat(ledger->directory, LEDGER_FILE, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (ledger->fd < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "ledger", "the signer's ledger cannot be opened");
+	return 0;
 }
 
 /* The same memory in fewer lines. */
@@ -108,14 +122,33 @@ static int fold(struct ledger *ledger, struct error *error)
 	int status = 0;
 
 	json_object_foreach(ledger->highest, subject, number) if (status == 0) status =
-		write_line(LEDGER_ORDER, 0, subject, json_integer_value(number), &text, error);
+		write_line(LEDGER_MEMORY, 0, subject, json_integer_value(number), &text, error);
 	for (int kind = 0; kind < LEDGER_KINDS; kind++)
 		for (size_t i = 0; status == 0 && i < ledger->recent[kind].count; i++)
-			status = write_line((enum ledger_kind)kind, ledger->recent[kind].times[i], NULL, 0, &text,
-					    error);
+			status = write_line(ledger_words[kind], ledger->recent[kind].times[i], NULL, 0, &text, error);
 	if (status == 0)
 		status = file_replace_at(ledger->directory, LEDGER_FILE, text.data, text.size, 0600, error);
-	return status;
+	if (status < 0)
+		return status;
+	file_close(&ledger->fd);
+	ledger->fold_at = 2 * (int64_t)text.size > ledger->fold_least ? 2 * (int64_t)text.size : ledger->fold_least;
+	return 0;
+}
+
+/* One that fails costs room and nothing else. */
+static void fold_if_large(struct ledger *ledger, int64_t size)
+{
+	struct error error = {0};
+
+	if (size <= ledger->fold_at || fold(ledger, &error) == 0)
+		return;
+	log_failure("the signer's ledger is not folded", &error);
+	ledger->fold_at = size + ledger->fold_least;
+}
+
+void ledger_fold_at(struct ledger *ledger, int64_t size)
+{
+	ledger->fold_least = ledger->fold_at = size;
 }
 
 static int load(struct ledger *ledger, struct error *error)
@@ -134,13 +167,8 @@ static int load(struct ledger *ledger, struct error *error)
 	}
 	if (status == 0 && at < text.size && ftruncate(ledger->fd, (off_t)at) < 0)
 		status = error_set_errno(error, ERROR_CANNOT_CREATE, "ledger", "the signer's ledger cannot be mended");
-	if (status == 0 && text.size > LEDGER_FOLD_AT) {
-		status = fold(ledger, error);
-		file_close(&ledger->fd);
-		ledger->fd = openat(ledger->directory, LEDGER_FILE, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
-		if (status == 0 && ledger->fd < 0)
-			status = error_set_errno(error, ERROR_CANNOT_CREATE, "ledger", "the ledger cannot be opened");
-	}
+	if (status == 0)
+		fold_if_large(ledger, (int64_t)text.size);
 	return status;
 }
 
@@ -150,12 +178,15 @@ int ledger_open(int directory, struct ledger **ret_ledger, struct error *error)
 
 	if (!ledger)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the ledger");
+	ledger->fd = -1;
+	ledger_fold_at(ledger, LEDGER_FOLD_AT);
 	ledger->directory = fcntl(directory, F_DUPFD_CLOEXEC, 0);
-	ledger->fd = openat(directory, LEDGER_FILE, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	ledger->highest = json_object();
-	if (ledger->directory < 0 || ledger->fd < 0 || !ledger->highest)
+	if (ledger->directory < 0 || !ledger->highest)
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "ledger", "the signer's ledger cannot be opened");
-	int status = load(ledger, error);
+	int status = open_file(ledger, error);
+	if (status == 0)
+		status = load(ledger, error);
 	if (status == 0)
 		status = file_sync_directory(directory, error);
 	if (status == 0)
@@ -193,23 +224,47 @@ int64_t ledger_highest(const struct ledger *ledger, const char *subject)
 	return json_integer_value(json_object_get(ledger->highest, subject));
 }
 
-int ledger_append(struct ledger *ledger, enum ledger_kind kind, int64_t at, const char *subject, int64_t number,
+/* Durable, or as if it had never been begun: half a line in the middle would stop the next start. */
+static int append(struct ledger *ledger, const char *word, int64_t at, const char *subject, int64_t number,
 		  struct error *error)
 {
 	CLEANUP(buffer_free) struct buffer line = BUFFER_INIT(LEDGER_LINE_MOST);
-	off_t size = lseek(ledger->fd, 0, SEEK_END);
-	int status = write_line(kind, at, subject, number, &line, error);
+	int status = write_line(word, at, subject, number, &line, error);
 
-	if (status == 0)
-		status = file_write_fd(ledger->fd, "the signer's ledger", line.data, line.size, error);
+	if (status == 0 && ledger->fd < 0)
+		status = open_file(ledger, error);
+	if (status < 0)
+		return status;
+	off_t size = lseek(ledger->fd, 0, SEEK_END);
+	status = file_write_fd(ledger->fd, "the signer's ledger", line.data, line.size, error);
 	if (status == 0 && fsync(ledger->fd) < 0)
 		status = error_set_errno(error, ERROR_CANNOT_CREATE, "ledger", "the ledger cannot be made durable");
-	/* Half a line in the middle would stop the next start. */
 	if (status < 0 && size >= 0 && ftruncate(ledger->fd, size) < 0)
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "ledger", "the ledger cannot be mended");
-	if (status == 0)
-		status = remember_time(ledger, kind, at, error);
 	if (status == 0 && subject)
 		status = remember_number(ledger, subject, number, error);
 	return status;
+}
+
+static void fold_now_and_then(struct ledger *ledger)
+{
+	off_t size = ledger->fd < 0 ? 0 : lseek(ledger->fd, 0, SEEK_END);
+
+	fold_if_large(ledger, (int64_t)size);
+}
+
+int ledger_append(struct ledger *ledger, enum ledger_kind kind, int64_t at, const char *subject, int64_t number,
+		  struct error *error)
+{
+	int status = append(ledger, ledger_words[kind], at, subject, number, error);
+
+	if (status == 0)
+		status = remember_time(ledger, kind, at, error);
+	fold_now_and_then(ledger);
+	return status;
+}
+
+int ledger_remember(struct ledger *ledger, int64_t at, const char *subject, int64_t number, struct error *error)
+{
+	return append(ledger, LEDGER_MEMORY, at, subject, number, error);
 }

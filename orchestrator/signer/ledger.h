@@ -25,5 +25,10 @@ int64_t ledger_highest(const struct ledger *ledger, const char *subject);
 /* Appends and makes durable. `subject` NULL where nothing is to be remembered but the hour. */
 int ledger_append(struct ledger *ledger, enum ledger_kind kind, int64_t at, const char *subject, int64_t number,
 		  struct error *error) MUST_CHECK;
+/* Only the number: nothing that counts in an hour. */
+int ledger_remember(struct ledger *ledger, int64_t at, const char *subject, int64_t number,
+		    struct error *error) MUST_CHECK;
+/* For tests: fold beyond `size` bytes already. */
+void ledger_fold_at(struct ledger *ledger, int64_t size);
 
 #endif

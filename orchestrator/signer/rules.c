@@ -97,6 +97,7 @@ int rules_allow(const struct rules *rules, const struct ledger *ledger, enum led
 		int64_t now, const char **ret_subject, int64_t *ret_number, struct error *error)
 {
 	const char *subject = NULL;
+	uint8_t id[HASH_SIZE];
 	int64_t number = 0;
 	int status = check_lifetime(kind, document, now, error);
 
@@ -106,7 +107,7 @@ int rules_allow(const struct rules *rules, const struct ledger *ledger, enum led
 		return status;
 	if (shapes[kind].subject) {
 		const struct jsonio_field fields[] = {
-			{shapes[kind].subject, JSONIO_STRING, true, KEY_ID_MOST - 1, false},
+			{shapes[kind].subject, JSONIO_STRING, true, 2 * HASH_SIZE, false},
 			{shapes[kind].number, JSONIO_INTEGER, true, INT64_MAX, false},
 			{NULL, JSONIO_STRING, false, 0, false},
 		};
@@ -115,12 +116,17 @@ int rules_allow(const struct rules *rules, const struct ledger *ledger, enum led
 			return status;
 		subject = jsonio_string(document, shapes[kind].subject);
 		number = jsonio_integer(document, shapes[kind].number);
-		if (number <= ledger_highest(ledger, subject))
+		/* A key id, and so none of the ledger's own words. */
+		status = hash_from_hex(subject, id, sizeof id, error);
+		if (status < 0)
+			return status;
+		int64_t highest = ledger_highest(ledger, subject);
+		if (number <= highest || number - highest > RULES_STEP_MOST)
 			return error_set(
 				error, ERROR_DATA, "fence",
 				"the signer has signed fence %lld for this appliance before and signs none that is "
-				"not above it",
-				(long long)ledger_highest(ledger, subject));
+				"not above it, or more than %d above",
+				(long long)highest, RULES_STEP_MOST);
 	}
 	*ret_subject = subject;
 	*ret_number = number;
@@ -147,16 +153,17 @@ int rules_timestamp(const struct rules *rules, const struct ledger *ledger, cons
 		status = check_limit(rules, ledger, LEDGER_TIMESTAMP, now, error);
 	if (status < 0)
 		return status;
-	if (jsonio_integer(snapshot, "version") < ledger_highest(ledger, "snapshot") ||
-	    jsonio_integer(snapshot, "version") < 1)
+	int64_t version = jsonio_integer(snapshot, "version"), stamped = ledger_highest(ledger, "snapshot");
+	if (version < 1 || version < stamped || version - stamped > RULES_STEP_MOST)
 		return error_set(error, ERROR_DATA, "version",
-				 "the signer has stamped snapshot %lld before and stamps none below it",
-				 (long long)ledger_highest(ledger, "snapshot"));
+				 "the signer has stamped snapshot %lld before and stamps none below it, or more than "
+				 "%d above",
+				 (long long)stamped, RULES_STEP_MOST);
 	clock_format_utc(now + RULES_TIMESTAMP_LIFE, expires);
 	json_t *document = json_pack(
 		"{s:s, s:s, s:I, s:s, s:{s:{s:I, s:I, s:{s:s}}}}", "_type", "timestamp", "spec_version", "1.0.31",
 		"version", (json_int_t)((after > highest ? after : highest) + 1), "expires", expires, "meta",
-		"snapshot.json", "version", (json_int_t)jsonio_integer(snapshot, "version"), "length",
+		"snapshot.json", "version", (json_int_t)version, "length",
 		(json_int_t)jsonio_integer(snapshot, "length"), "hashes", "sha256", jsonio_string(snapshot, "sha256"));
 	if (!document)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for a timestamp");

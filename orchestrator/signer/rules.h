@@ -11,13 +11,17 @@ struct rules {
 /* `path` that is not there: the defaults. */
 int rules_load(const char *path, struct rules *ret_rules, struct error *error) MUST_CHECK;
 
+/* How far a fence or a snapshot's version may rise at once: far enough for every number that was counted up honestly,
+ * and no way to use the numbers up. */
+#define RULES_STEP_MOST 1000000
+
 /* A document may be signed now; *ret_subject (borrowed from the document) and *ret_number are what the ledger keeps.
  * Refusals: "limit" (75), "lifetime", "clock", "fence", "format" (65). */
 int rules_allow(const struct rules *rules, const struct ledger *ledger, enum ledger_kind kind, const json_t *document,
 		int64_t now, const char **ret_subject, int64_t *ret_number, struct error *error) MUST_CHECK;
 
 /* The timestamp for a snapshot {version,length,sha256}: its version is above every one signed before and above `after`.
- * A snapshot below the last is refused ("version"). Caller owns *ret_document. */
+ * A snapshot below the last, or far above it, is refused ("version"). Caller owns *ret_document. */
 int rules_timestamp(const struct rules *rules, const struct ledger *ledger, const json_t *snapshot, int64_t after,
 		    int64_t now, json_t **ret_document, struct error *error) MUST_CHECK;
 

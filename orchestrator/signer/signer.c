@@ -61,7 +61,10 @@ static int configure(struct signer *signer, const json_t *settings, struct error
 		status = load_key(keys, SIGNER_ENTITLEMENT_KEY, &signer->entitlement, error);
 	if (status == 0)
 		status = ledger_open(directory, &signer->ledger, error);
-	return status;
+	/* Everything else that it needs it holds by now. */
+	const struct sandbox_path ledger = {directory, true};
+	bool confined = false;
+	return status < 0 ? status : sandbox_confine(&ledger, 1, &confined, error);
 }
 
 static int sign(const struct key_secret *key, json_t *document, json_t **ret_envelope, struct error *error)
@@ -105,8 +108,7 @@ static int sign_timestamp(struct signer *signer, const json_t *request, json_t *
 		return error_set(error, ERROR_DATA, "format", "a timestamp was asked for without a snapshot");
 	int status = rules_timestamp(&signer->rules, signer->ledger, snapshot, after, now, &document, error);
 	if (status == 0)
-		status = ledger_append(signer->ledger, LEDGER_TIMESTAMP, now, "snapshot",
-				       jsonio_integer(snapshot, "version"), error);
+		status = ledger_remember(signer->ledger, now, "snapshot", jsonio_integer(snapshot, "version"), error);
 	if (status == 0)
 		status = ledger_append(signer->ledger, LEDGER_TIMESTAMP, now, "timestamp",
 				       jsonio_integer(document, "version"), error);
