@@ -21,7 +21,7 @@ def test_tunnel_closed_before_the_push(box, shop):
 
 def test_tunnel_closed_in_the_middle_resumes(box, shop):
     """What was fetched before the break is not fetched again."""
-    files = {"share/part-%d" % i: os.urandom(4_000_000) for i in range(24)}
+    files = {"share/part-%d" % i: os.urandom(4_000_000) for i in range(16)}
     shop.publisher.ship(shop.centre, shop.publisher.pack("4.0", files=files))
     identity = shop.centre.book("box1", "4.0")
     staging = box.root / "releases" / ".staging-4.0"
