@@ -224,6 +224,8 @@ void loop_on_signal(struct loop *loop, int signal, loop_signal *handler, void *c
 	loop->handlers[signal] = handler;
 	loop->handler_contexts[signal] = context;
 	sigaddset(&loop->signals, signal);
+	/* From now on it waits for us: a child that ends before the loop runs is not missed. */
+	sigprocmask(SIG_BLOCK, &loop->signals, NULL);
 }
 
 static void read_signal(void *context, int fd, uint32_t events UNUSED)

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "keys/key.h"
 #include "keys/sshkey.h"
 #include "orchestrator/store/store.h"
@@ -63,11 +64,10 @@ static int add_admin(const char *store_path, const char *admin, const char *logi
 			store_path);
 	if (status < 0)
 		return status;
-	if (strlen(admin) >= sizeof technician.name || strlen(login) >= sizeof technician.login)
+	if (!text_copy(technician.name, sizeof technician.name, admin) ||
+	    !text_copy(technician.login, sizeof technician.login, login))
 		return error_set(error, ERROR_USAGE, "usage", "a name has at most %zu bytes",
 				 sizeof technician.name - 1);
-	strcpy(technician.name, admin);
-	strcpy(technician.login, login);
 	return store_technician_add(store, &technician, "nightshiftd --init", clock_now(), error);
 }
 

@@ -1,6 +1,7 @@
 #include "orchestrator/supervisor/listen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "orchestrator/settings.h"
 
 #define LISTEN_BACKLOG 512
@@ -79,17 +81,34 @@ static bool somebody_answers(const struct sockaddr_un *address)
 	return fd >= 0 && (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 || errno == EAGAIN);
 }
 
-int listen_unix(const char *path, int *ret_fd, struct error *error)
+/* A socket that is bound and does not listen yet looks like one that nobody answers at. Whoever holds the lock may tell
+ * the two apart. */
+static int lock_beside(const char *path, int *ret_lock, struct error *error)
+{
+	CLEANUP(free_pointer) char *name = NULL;
+
+	if (asprintf(&name, "%s.lock", path) < 0)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for a path");
+	int status = file_lock_at(AT_FDCWD, name, LISTEN_AGAIN * LISTEN_AGAIN_US / 1000, ret_lock, error);
+	if (status == -ERROR_NOT_NOW)
+		return error_set(error, ERROR_CONFIG, "running", "another nightshiftd serves %s", path);
+	return status;
+}
+
+int listen_unix(const char *path, int *ret_fd, int *ret_lock, struct error *error)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	CLEANUP(file_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	CLEANUP(file_close) int lock = -1;
 
-	if (strlen(path) >= sizeof address.sun_path)
+	if (!text_copy(address.sun_path, sizeof address.sun_path, path))
 		return error_set(error, ERROR_CONFIG, "path", "[api] socket = %s is longer than %zu bytes", path,
 				 sizeof address.sun_path - 1);
-	strcpy(address.sun_path, path);
 	if (fd < 0)
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "socket", "a socket cannot be made");
+	int status = lock_beside(path, &lock, error);
+	if (status < 0)
+		return status;
 	for (int again = 0; somebody_answers(&address); again++) {
 		if (again == LISTEN_AGAIN)
 			return error_set(error, ERROR_CONFIG, "running", "another nightshiftd answers at %s", path);
@@ -101,6 +120,7 @@ int listen_unix(const char *path, int *ret_fd, struct error *error)
 	    listen(fd, LISTEN_BACKLOG) < 0)
 		return error_set_errno(error, ERROR_CONFIG, "path", "the API cannot listen at %s", path);
 	*ret_fd = fd;
-	fd = -1;
+	*ret_lock = lock;
+	fd = lock = -1;
 	return 0;
 }

@@ -24,6 +24,8 @@
 /* A role that lived this long has recovered: its next death is a first one. */
 #define SUPERVISOR_STEADY_MS 60000
 #define SUPERVISOR_STOP_MS   10000
+/* An import that takes longer than this hangs. */
+#define SUPERVISOR_IMPORT_MS (6 * 60 * 60 * 1000)
 
 enum role_name { ROLE_HUB, ROLE_SIGNER, ROLE_ENGINE, ROLE_API, ROLES };
 
@@ -65,7 +67,9 @@ struct supervisor {
 	const struct settings *settings;
 	struct loop *loop;
 	struct role roles[ROLES];
-	int tcp[LISTEN_MOST], api;
+	pid_t import; /* 0: none runs */
+	uint64_t import_timer;
+	int tcp[LISTEN_MOST], api, api_lock;
 	size_t tcp_count;
 	struct buffer host_key; /* text */
 	char host_key_hash[HASH_HEX_SIZE];
@@ -111,24 +115,44 @@ static json_t *api_settings(const struct supervisor *supervisor)
 
 static void start_role(void *context);
 
+static void introduce_pair(struct role *a, struct role *b)
+{
+	int pair[2];
+	struct error error = {0};
+
+	if (!a->pid || !b->pid)
+		return;
+	if (process_socketpair(false, pair, &error) < 0) {
+		log_failure("two roles cannot be introduced", &error);
+		return;
+	}
+	if (packet_send_take(a->socket, json_pack("{s:s}", "peer", rows[b->name].name), pair[0], &error) < 0 ||
+	    packet_send_take(b->socket, json_pack("{s:s}", "peer", rows[a->name].name), pair[1], &error) < 0)
+		log_failure("two roles cannot be introduced", &error);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 static void introduce(struct supervisor *supervisor, enum role_name newcomer)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(introductions); i++) {
-		struct role *a = &supervisor->roles[introductions[i].a], *b = &supervisor->roles[introductions[i].b];
-		int pair[2];
-		struct error error = {0};
-		if ((a->name != newcomer && b->name != newcomer) || !a->pid || !b->pid)
-			continue;
-		if (process_socketpair(false, pair, &error) < 0) {
-			log_failure("two roles cannot be introduced", &error);
-			continue;
-		}
-		if (packet_send_take(a->socket, json_pack("{s:s}", "peer", rows[b->name].name), pair[0], &error) < 0 ||
-		    packet_send_take(b->socket, json_pack("{s:s}", "peer", rows[a->name].name), pair[1], &error) < 0)
-			log_failure("two roles cannot be introduced", &error);
-		close(pair[0]);
-		close(pair[1]);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(introductions); i++)
+		if (introductions[i].a == newcomer || introductions[i].b == newcomer)
+			introduce_pair(&supervisor->roles[introductions[i].a], &supervisor->roles[introductions[i].b]);
+}
+
+static void end_import(void *context)
+{
+	struct supervisor *supervisor = context;
+
+	loop_cancel(supervisor->loop, supervisor->import_timer);
+	supervisor->import_timer = 0;
+	if (!supervisor->import)
+		return;
+	kill(supervisor->import, SIGKILL);
+	/* Gone before the next one may begin: both would work in one place. */
+	while (waitpid(supervisor->import, NULL, 0) < 0 && errno == EINTR)
+		;
+	supervisor->import = 0;
 }
 
 /* Opened here, so that the import process needs no path: it reads beneath one descriptor and writes beneath another. */
@@ -137,36 +161,63 @@ static int start_import(struct supervisor *supervisor, const char *directory, in
 	static const char *const arguments[] = {"role", "import", NULL};
 	CLEANUP(file_close) int source = -1;
 	CLEANUP(file_close) int releases = -1;
+	CLEANUP(file_close) int ours = -1;
+	CLEANUP(file_close) int its = -1;
 	int pair[2];
-	pid_t pid = 0;
-	int status = process_socketpair(false, pair, error);
 
-	if (status < 0)
-		return status;
-	status = file_open_directory(directory, &source, error);
+	if (supervisor->import)
+		return error_set(error, ERROR_NOT_NOW, "busy", "an import is running; the next one may begin after it");
+	int status = file_open_directory(directory, &source, error);
 	if (status == 0)
 		status = file_open_directory(supervisor->settings->releases_directory, &releases, error);
-	if (status == 0) {
-		const int fds[] = {pair[1], source, releases};
-		const struct process_role role = {.title = "nightshiftd: import",
-						  .arguments = arguments,
-						  .fds = fds,
-						  .fd_count = ARRAY_SIZE(fds),
-						  .uid = (uid_t)-1};
-		status = process_start_role(&role, &pid, error);
-	}
-	if (status < 0) {
-		/* The engine hears of it where it would hear of any refusal. */
-		struct error lost;
-		if (packet_send_take(pair[1],
-				     json_pack("{s:{s:i, s:s, s:s}}", "error", "code", (int)error->code, "name",
-					       error->name, "text", error->text),
-				     -1, &lost) == 0)
-			status = 0;
-	}
-	close(pair[1]);
-	*ret_result = pair[0];
-	return status;
+	if (status == 0)
+		status = process_socketpair(false, pair, error);
+	if (status < 0)
+		return status;
+	ours = pair[0];
+	its = pair[1];
+	const int fds[] = {its, source, releases};
+	const struct process_role role = {.title = "nightshiftd: import",
+					  .arguments = arguments,
+					  .fds = fds,
+					  .fd_count = ARRAY_SIZE(fds),
+					  .uid = (uid_t)-1};
+	status = process_start_role(&role, &supervisor->import, error);
+	if (status < 0)
+		return status;
+	supervisor->import_timer = loop_after(supervisor->loop, SUPERVISOR_IMPORT_MS, end_import, supervisor);
+	*ret_result = ours;
+	ours = -1;
+	return 0;
+}
+
+/* What cannot be started is told where the descriptor would have come. */
+static int answer_import(struct role *engine, const json_t *message, struct error *error)
+{
+	const char *directory = jsonio_string(message, "directory");
+	json_int_t id = (json_int_t)jsonio_integer(message, "import");
+	CLEANUP(file_close) int result = -1;
+	struct error why = {0};
+
+	if (!directory)
+		return error_set(error, ERROR_DATA, "format", "the engine asks for the import of nothing");
+	if (start_import(engine->supervisor, directory, &result, &why) == 0)
+		return packet_send_take(engine->socket, json_pack("{s:I}", "import", id), result, error);
+	return packet_send_take(engine->socket,
+				json_pack("{s:I, s:{s:i, s:s, s:s}}", "import", id, "error", "code", (int)why.code,
+					  "name", why.name, "text", why.text),
+				-1, error);
+}
+
+/* One that lost a peer which lives on (a time-out, a queue that ran over) asks to meet it again. */
+static int answer_introduction(struct role *engine, const char *name, struct error *error)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(introductions); i++)
+		if (strcmp(rows[introductions[i].b].name, name) == 0) {
+			introduce_pair(engine, &engine->supervisor->roles[introductions[i].b]);
+			return 0;
+		}
+	return error_set(error, ERROR_DATA, "format", "the engine asks for a peer that it does not have");
 }
 
 static int take_request(struct role *role, struct error *error)
@@ -177,29 +228,28 @@ static int take_request(struct role *role, struct error *error)
 
 	if (status < 0)
 		return status;
-	const char *directory = jsonio_string(message, "directory");
-	if (role->name != ROLE_ENGINE || !directory || !json_is_integer(jsonio_member(message, "import")))
-		return error_set(error, ERROR_DATA, "format", "%s asks for something that it may not have",
-				 rows[role->name].name);
-	CLEANUP(file_close) int result = -1;
-	status = start_import(role->supervisor, directory, &result, error);
-	if (status == 0)
-		status = packet_send_take(role->socket,
-					  json_pack("{s:I}", "import", (json_int_t)jsonio_integer(message, "import")),
-					  result, error);
-	return status;
+	const char *peer = jsonio_string(message, "introduce");
+	if (role->name == ROLE_ENGINE && peer)
+		return answer_introduction(role, peer, error);
+	if (role->name == ROLE_ENGINE && json_is_integer(jsonio_member(message, "import")))
+		return answer_import(role, message, error);
+	return error_set(error, ERROR_DATA, "format", "%s asks for something that it may not have",
+			 rows[role->name].name);
 }
 
 static void role_ready(void *context, int fd, uint32_t events UNUSED)
 {
 	struct role *role = context;
 	struct error error = {0};
+	int status = take_request(role, &error);
 
-	if (take_request(role, &error) == 0)
+	if (status == 0 || status == -ERROR_NOT_NOW)
 		return;
-	if (error.code != ERROR_UNREACHABLE)
+	/* Its death is seen by SIGCHLD. What speaks nonsense, or does not read, is started anew. */
+	if (status != -ERROR_UNREACHABLE) {
 		log_failure(rows[role->name].name, &error);
-	/* Its death is seen by SIGCHLD; nothing more comes from here. */
+		kill(role->pid, SIGKILL);
+	}
 	loop_forget(role->supervisor->loop, fd);
 }
 
@@ -234,10 +284,22 @@ static int launch(struct role *role, struct error *error)
 	}
 	role->socket = pair[0];
 	role->started = clock_ticks_ms();
+	/* Nobody who does not read may stop us. */
+	if (fcntl(role->socket, F_SETFL, O_NONBLOCK) < 0)
+		return error_set_errno(error, ERROR_BUG, "process", "%s cannot be spoken to", start.title);
 	status = packet_send_take(role->socket, rows[role->name].settings(supervisor), -1, error);
 	if (status == 0)
 		status = loop_watch(supervisor->loop, role->socket, EPOLLIN, role_ready, role, error);
 	return status;
+}
+
+static void start_later(struct role *role)
+{
+	if (!loop_after(role->supervisor->loop, role->backoff, start_role, role))
+		loop_stop(role->supervisor->loop);
+	role->backoff = role->backoff == 0                               ? 1000
+			: 2 * role->backoff > SUPERVISOR_BACKOFF_MOST_MS ? SUPERVISOR_BACKOFF_MOST_MS
+									 : 2 * role->backoff;
 }
 
 static void start_role(void *context)
@@ -247,10 +309,16 @@ static void start_role(void *context)
 
 	if (role->supervisor->stopping)
 		return;
-	if (launch(role, &error) < 0)
-		log_failure(rows[role->name].name, &error);
-	else
+	if (launch(role, &error) == 0) {
 		introduce(role->supervisor, role->name);
+		return;
+	}
+	log_failure(rows[role->name].name, &error);
+	/* One that runs without its settings is started again when its end is seen. */
+	if (role->pid)
+		kill(role->pid, SIGKILL);
+	else
+		start_later(role);
 }
 
 static void role_ended(struct role *role, int status)
@@ -260,6 +328,9 @@ static void role_ended(struct role *role, int status)
 	loop_forget(supervisor->loop, role->socket);
 	file_close(&role->socket);
 	role->pid = 0;
+	/* Nobody is left who waits for its outcome; the next engine asks for it anew. */
+	if (role->name == ROLE_ENGINE)
+		end_import(supervisor);
 	if (supervisor->stopping)
 		return;
 	if (clock_ticks_ms() - role->started > SUPERVISOR_STEADY_MS)
@@ -267,11 +338,7 @@ static void role_ended(struct role *role, int status)
 	log_write(LOG_LEVEL_WARNING, "%s ended (%s %d); it is started again in %lld s", rows[role->name].name,
 		  WIFSIGNALED(status) ? "signal" : "exit code",
 		  WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), (long long)(role->backoff / 1000));
-	if (!loop_after(supervisor->loop, role->backoff, start_role, role))
-		loop_stop(supervisor->loop);
-	role->backoff = role->backoff == 0                               ? 1000
-			: 2 * role->backoff > SUPERVISOR_BACKOFF_MOST_MS ? SUPERVISOR_BACKOFF_MOST_MS
-									 : 2 * role->backoff;
+	start_later(role);
 }
 
 static void reap(void *context, int signal_number UNUSED)
@@ -279,13 +346,18 @@ static void reap(void *context, int signal_number UNUSED)
 	struct supervisor *supervisor = context;
 	int status = 0;
 
-	for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+	for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+		if (pid == supervisor->import) {
+			supervisor->import = 0;
+			end_import(supervisor);
+		}
 		for (size_t i = 0; i < ROLES; i++)
 			if (supervisor->roles[i].pid == pid)
 				role_ended(&supervisor->roles[i], status);
+	}
 }
 
-/* The engine first, so that no order is begun that nobody is left to watch. */
+/* The API and the engine are told before those that they work with. */
 static void stop_roles(struct supervisor *supervisor)
 {
 	int64_t deadline = clock_ticks_ms() + SUPERVISOR_STOP_MS;
@@ -306,6 +378,7 @@ static void stop_roles(struct supervisor *supervisor)
 		}
 		role->pid = 0;
 	}
+	end_import(supervisor);
 }
 
 static int read_host_key(struct supervisor *supervisor, struct error *error)
@@ -356,7 +429,7 @@ static int prepare(struct supervisor *supervisor, struct error *error)
 	if (status == 0)
 		status = listen_tcp(settings->hub_listen, supervisor->tcp, &supervisor->tcp_count, error);
 	if (status == 0)
-		status = listen_unix(settings->api_socket, &supervisor->api, error);
+		status = listen_unix(settings->api_socket, &supervisor->api, &supervisor->api_lock, error);
 	if (status == 0)
 		status = loop_new(&supervisor->loop, error);
 	return status;
@@ -364,10 +437,12 @@ static int prepare(struct supervisor *supervisor, struct error *error)
 
 int supervisor_run(const struct settings *settings, struct error *error)
 {
-	struct supervisor supervisor = {.settings = settings, .api = -1};
+	struct supervisor supervisor = {.settings = settings, .api = -1, .api_lock = -1};
 
 	for (int i = 0; i < ROLES; i++)
 		supervisor.roles[i] = (struct role){.supervisor = &supervisor, .name = (enum role_name)i, .socket = -1};
+	/* The hub's host key passes through here. */
+	secret_protect_process();
 	int status = prepare(&supervisor, error);
 	if (status == 0) {
 		loop_on_signal(supervisor.loop, SIGCHLD, reap, &supervisor);
@@ -383,6 +458,7 @@ int supervisor_run(const struct settings *settings, struct error *error)
 	for (size_t i = 0; i < supervisor.tcp_count; i++)
 		file_close(&supervisor.tcp[i]);
 	file_close(&supervisor.api);
+	file_close(&supervisor.api_lock);
 	buffer_wipe(&supervisor.host_key);
 	loop_free(&supervisor.loop);
 	return status;
