@@ -216,12 +216,28 @@ static bool take_word(char *list, const char *word)
 	return false;
 }
 
-static int check_approval(struct store_upgrade *upgrade, const char *what, const char *approver, struct error *error)
+/* Whether `actor` chose what is to be approved: the booking itself or another hour for it. */
+static int has_asked(struct store *store, const char *id, const char *actor, bool *ret_asked, struct error *error)
 {
+	CLEANUP(store_query_free) struct store_query *query = NULL;
+	return store_query(store, &query, error,
+			   "SELECT 1 FROM audit WHERE object = ? AND actor = ?"
+			   " AND action IN ('upgrade book', 'upgrade move', 'upgrade retry') LIMIT 1",
+			   "ss", id, actor)
+		       ? -(int)error->code
+		       : store_query_next(query, ret_asked, error);
+}
+
+static int check_approval(struct store *store, struct store_upgrade *upgrade, const char *what, const char *approver,
+			  const char *actor, struct error *error)
+{
+	bool asked = false;
 	if (upgrade->state != UPGRADE_REQUESTED)
 		return error_set(error, ERROR_NOT_NOW, "state", "upgrade %s is %s and waits for nobody's approval",
 				 upgrade->id, upgrade_state_name(upgrade->state));
-	if (!strcmp(what, "approver") && !strcmp(approver, upgrade->requested_by))
+	if (has_asked(store, upgrade->id, actor, &asked, error))
+		return -(int)error->code;
+	if (!strcmp(what, "approver") && (asked || !strcmp(approver, upgrade->requested_by)))
 		return error_set(
 			error, ERROR_NOT_PERMITTED, "approval",
 			"%s asked for upgrade %s and cannot approve it: another person with the role approver can",
@@ -239,7 +255,7 @@ int store_upgrade_approve(struct store *store, const char *id, const char *what,
 	struct store_upgrade upgrade;
 	char text[STORE_TEXT_SIZE];
 	if (store_begin(store, &transaction, error) || store_upgrade_get(store, id, &upgrade, error) ||
-	    check_approval(&upgrade, what, approver, error))
+	    check_approval(store, &upgrade, what, approver, actor, error))
 		return -(int)error->code;
 	snprintf(text, sizeof text, "approved by %s", approver);
 	if (store_change(
@@ -266,7 +282,9 @@ static enum upgrade_state moved_state(const struct store_upgrade *upgrade, const
 {
 	if (needs[0])
 		return UPGRADE_REQUESTED;
-	return upgrade->state == UPGRADE_MISSED || upgrade->state == UPGRADE_DUE ? UPGRADE_BOOKED : upgrade->state;
+	bool stands = upgrade->state != UPGRADE_REQUESTED && upgrade->state != UPGRADE_MISSED &&
+		      upgrade->state != UPGRADE_DUE;
+	return stands ? upgrade->state : UPGRADE_BOOKED;
 }
 
 int store_upgrade_reschedule(struct store *store, const char *id, const struct store_upgrade *booking,
@@ -296,7 +314,10 @@ int store_upgrade_reschedule(struct store *store, const char *id, const struct s
 		text, (int64_t)held, now);
 	if (result && !strcmp(error->name, "exists"))
 		return error_set(error, ERROR_NOT_NOW, "booked", "%s has another upgrade by now", upgrade.appliance);
-	if (result || write_event(store, &upgrade, edge, actor, text, now, error))
+	/* The edge may bear another verb (an hour that needs nobody's approval is no approval). */
+	struct upgrade_edge taken = *edge;
+	taken.verb = owner == UPGRADE_ENGINE ? "rebook" : "move";
+	if (result || write_event(store, &upgrade, &taken, actor, text, now, error))
 		return -(int)error->code;
 	return store_commit(&transaction, error);
 }

@@ -74,14 +74,15 @@ int store_upgrade_step(struct store *store, const char *id, const struct store_u
 int store_upgrade_resume(struct store *store, const char *id, const struct store_upgrade_step *step,
 			 struct error *error) MUST_CHECK;
 
-/* An approval: `approver` may not be who asked (ERROR_NOT_PERMITTED "approval"). Takes `what` ("approver" or
- * "customer") out of `needs`; when nothing is left the upgrade is booked. Decline is a step to UPGRADE_CANCELLED. */
+/* An approval: `approver` may not be who asked, nor `actor` who chose the hour (ERROR_NOT_PERMITTED "approval"). Takes
+ * `what` ("approver" or "customer") out of `needs`; when nothing is left the upgrade is booked. Decline is a step to
+ * UPGRADE_CANCELLED. */
 int store_upgrade_approve(struct store *store, const char *id, const char *what, const char *approver,
 			  const char *actor, int64_t now, struct error *error) MUST_CHECK;
 
 /* Another occurrence: window_name, zone, local_start, tzdata, fixed, hold_when_missed, finish_overrun, starts, ends,
- * last_start and needs of `booking`. From requested, booked, staged, held, due and missed (which becomes booked, as
- * does due). */
+ * last_start and needs of `booking`. From requested, booked, staged, held, due and missed; requested (when the new hour
+ * needs nobody), due and missed become booked. */
 int store_upgrade_reschedule(struct store *store, const char *id, const struct store_upgrade *booking,
 			     enum upgrade_owner owner, const char *actor, const char *text, int64_t now,
 			     struct error *error) MUST_CHECK;

@@ -192,6 +192,48 @@ static void an_abort_of_a_running_one_only_asks(void **state)
 	assert_true(row.abort);
 }
 
+static void moved_to(struct store *store, const char *id, const char *needs, const char *actor)
+{
+	struct error error;
+	struct store_upgrade booking = fixture_booking("box1");
+	strcpy(booking.needs, needs);
+	MUST(store_upgrade_reschedule(store, id, &booking, UPGRADE_TECHNICIAN, actor, "another hour", FIXTURE_NOW,
+				      &error));
+}
+
+static void an_hour_that_needs_nobody_books_what_waited(void **state)
+{
+	struct store_fixture *fixture = *state;
+	struct error error;
+	char id[STORE_UPGRADE_ID_SIZE];
+	struct store_upgrade booking = fixture_booking("box1"), row;
+	strcpy(booking.needs, "customer");
+	MUST(store_upgrade_book(fixture->store, &booking, "technician:ann", FIXTURE_NOW, id, &error));
+	moved_to(fixture->store, id, "", "technician:ann");
+	MUST(store_upgrade_get(fixture->store, id, &row, &error));
+	assert_int_equal(row.state, UPGRADE_BOOKED);
+}
+
+/* Ann asked, Bob chose another hour: what stands then was asked by both. */
+static void who_moved_it_cannot_approve_it(void **state)
+{
+	struct store_fixture *fixture = *state;
+	struct error error;
+	char id[STORE_UPGRADE_ID_SIZE];
+	struct store_upgrade booking = fixture_booking("box1");
+	strcpy(booking.needs, "approver");
+	MUST(store_upgrade_book(fixture->store, &booking, "technician:ann", FIXTURE_NOW, id, &error));
+	moved_to(fixture->store, id, "approver", "technician:bob");
+	static const char *const both[] = {"ann", "bob"}, *const actors[] = {"technician:ann", "technician:bob"};
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(
+			store_upgrade_approve(fixture->store, id, "approver", both[i], actors[i], FIXTURE_NOW, &error),
+			-ERROR_NOT_PERMITTED);
+		assert_string_equal(error.name, "approval");
+	}
+	MUST(store_upgrade_approve(fixture->store, id, "approver", "eve", "technician:eve", FIXTURE_NOW, &error));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +250,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(held_goes_back_to_where_it_was, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(an_illegal_step_says_what_is_legal, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(an_abort_of_a_running_one_only_asks, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(an_hour_that_needs_nobody_books_what_waited, fixture_setup,
+						fixture_teardown),
+		cmocka_unit_test_setup_teardown(who_moved_it_cannot_approve_it, fixture_setup, fixture_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
