@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/fault.h"
@@ -13,6 +14,26 @@
 #include "release/rules.h"
 
 #define REFUSE(error, ...) error_set((error), ERROR_DATA, "tree", __VA_ARGS__)
+
+/* What gives somebody more than mode and owner say. An access list outlives a change of owner: who filled the staging
+ * directory could name himself in one. */
+static const char *const grants[] = {"system.posix_acl_access", "system.posix_acl_default", "security.capability"};
+
+static bool has_grant(int fd)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(grants); i++)
+		if (fgetxattr(fd, grants[i], NULL, 0) >= 0)
+			return true;
+	return false;
+}
+
+static int take_grants(int fd, const char *path, struct error *error)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(grants); i++)
+		if (fgetxattr(fd, grants[i], NULL, 0) >= 0 && fremovexattr(fd, grants[i]) < 0)
+			return error_set_errno(error, ERROR_CANNOT_CREATE, "owner", "%s keeps its %s", path, grants[i]);
+	return 0;
+}
 
 static int refuse_stranger(void *context, int parent, const char *name, const char *path, struct error *error)
 {
@@ -115,6 +136,8 @@ static int verify_entry(int directory, const struct manifest_entry *entry, unsig
 		return result;
 	if ((status.st_mode & 07777) != entry->mode)
 		return REFUSE(error, "%s has mode %04o, not %04o", entry->path, status.st_mode & 07777u, entry->mode);
+	if ((flags & TREE_SEALED) != 0 && has_grant(fd))
+		return REFUSE(error, "%s may be used by others than its mode says", entry->path);
 	if ((flags & TREE_OWNERS) != 0)
 		result = check_owner(&status, entry->owner, entry->path, error);
 	if (result == 0 && entry->type == MANIFEST_FILE)
@@ -136,6 +159,9 @@ int tree_verify(int directory, const struct manifest *manifest, enum manifest_ro
 		if ((status.st_mode & 0022) != 0)
 			return REFUSE(error, "the directory of release %s may be written by others", manifest->version);
 	}
+	if ((flags & TREE_SEALED) != 0 && has_grant(directory))
+		return REFUSE(error, "the directory of release %s may be used by others than its mode says",
+			      manifest->version);
 	int result = listing_strangers(directory, manifest, root, refuse_stranger, (void *)(uintptr_t)manifest, error);
 	for (size_t i = 0; result == 0 && i < manifest->entry_count; i++)
 		if (manifest->entries[i].root == root)
@@ -159,7 +185,7 @@ static int own_open(int fd, const struct stat *status, const struct manifest_ent
 
 	if (owner == NULL)
 		return error_set(error, ERROR_BUG, "owner", "%s has an unknown owner", entry->path);
-	if (owned && (status->st_mode & 07777) == entry->mode)
+	if (owned && (status->st_mode & 07777) == entry->mode && !has_grant(fd))
 		return 0;
 	/* A second name of this file may lie anywhere: what it is and who has it must not change through us. */
 	if (entry->type == MANIFEST_FILE && status->st_nlink > 1)
@@ -167,10 +193,11 @@ static int own_open(int fd, const struct stat *status, const struct manifest_ent
 	if (fault_point("tree.own") < 0 || (!owned && fchown(fd, owner->id, owner->id) < 0))
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "owner", "%s cannot be given to %s", entry->path,
 				       entry->owner);
+	int result = take_grants(fd, entry->path, error);
 	/* After fchown, which clears set-id bits. */
-	if (fchmod(fd, entry->mode) < 0)
+	if (result == 0 && fchmod(fd, entry->mode) < 0)
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "mode", "%s cannot get its mode", entry->path);
-	return 0;
+	return result;
 }
 
 static int own_link(int directory, const struct manifest_entry *entry, struct error *error)
@@ -199,6 +226,9 @@ int tree_own(int directory, const struct manifest *manifest, enum manifest_root 
 	if (owners && (fchown(directory, 0, 0) < 0 || fchmod(directory, 0755) < 0))
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "owner",
 				       "the directory of release %s cannot be owned", manifest->version);
+	int taken = take_grants(directory, "the directory of the release", error);
+	if (taken < 0)
+		return taken;
 	for (size_t i = 0; i < manifest->entry_count; i++) {
 		const struct manifest_entry *entry = &manifest->entries[i];
 		struct stat status;

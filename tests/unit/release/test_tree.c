@@ -1,5 +1,8 @@
 #include "fixture.h"
 
+#include <endian.h>
+#include <sys/xattr.h>
+
 #include "release/tree.h"
 
 static struct manifest *manifest_of_tree;
@@ -129,11 +132,57 @@ static void second_name(void **state)
 	assert_int_equal(status.st_mode & 07777, 0600);
 }
 
+/* acl(5) as the kernel stores it: version 2, then tag, permissions and id of owner, user 1234, group, mask, others. */
+static bool give_to_1234(const char *path, const char *name)
+{
+	static const struct {
+		uint16_t tag, permissions;
+		uint32_t id;
+	} rows[] = {{0x01, 7, UINT32_MAX},
+		    {0x02, 7, 1234},
+		    {0x04, 5, UINT32_MAX},
+		    {0x10, 7, UINT32_MAX},
+		    {0x20, 5, UINT32_MAX}};
+	uint8_t list[4 + sizeof(rows)] = {2};
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint16_t halves[2] = {htole16(rows[i].tag), htole16(rows[i].permissions)};
+		uint32_t id = htole32(rows[i].id);
+		memcpy(list + 4 + 8 * i, halves, sizeof(halves));
+		memcpy(list + 8 + 8 * i, &id, sizeof(id));
+	}
+	return setxattr(path, name, list, sizeof(list), 0) == 0;
+}
+
+/* Who filled the staging directory named himself in access lists: neither owner nor mode take him out again. */
+static void access_list(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *path, *list;
+	} ways[] = {
+		{"listed/lib/a.txt", "system.posix_acl_access"}, {"listed/lib", "system.posix_acl_access"},
+		{"listed/lib", "system.posix_acl_default"},      {"listed", "system.posix_acl_access"},
+		{"listed", "system.posix_acl_default"},
+	};
+	struct error error;
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		make("listed", true);
+		if (!give_to_1234(ways[i].path, ways[i].list))
+			skip();
+		CLEANUP(file_close) int fd = open_dir("listed");
+		assert_refused(check("listed", TREE_SEALED, &error), "tree");
+		assert_done(tree_own(fd, manifest_of_tree, MANIFEST_TREE, &error));
+		assert_done(check("listed", TREE_SEALED, &error));
+		assert_int_equal(getxattr(ways[i].path, ways[i].list, NULL, 0), -1);
+		assert_done(file_remove_tree_at(AT_FDCWD, "listed", &error));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whole), cmocka_unit_test(differences), cmocka_unit_test(open_writer),
-		cmocka_unit_test(owned), cmocka_unit_test(second_name),
+		cmocka_unit_test(owned), cmocka_unit_test(second_name), cmocka_unit_test(access_list),
 	};
 	return cmocka_run_group_tests_name("tree", tests, start, end);
 }
