@@ -14,6 +14,8 @@
 #define WAKE_MS      10
 #define AGENDA_MS    1000
 #define TIMESTAMP_MS 60000
+/* A peer that died comes back by itself; one that lives on, its socket lost, must be asked for. */
+#define PEER_MS 3000
 
 static void wake(void *context)
 {
@@ -129,6 +131,23 @@ static void renew_timestamp(struct engine *engine)
 		log_failure("the timestamp", &error);
 }
 
+static void ask_for_peer(struct engine *engine, const char *name)
+{
+	if (engine->supervisor)
+		peer_send_take(engine->supervisor, json_pack("{s:s}", "introduce", name));
+}
+
+static void look_for_peers(struct engine *engine, int64_t ticks)
+{
+	bool due = ticks - engine->complete_at >= PEER_MS;
+	if (!engine->hub && due)
+		ask_for_peer(engine, "hub");
+	if (engine->signer < 0 && due)
+		ask_for_peer(engine, "signer");
+	if (due || (engine->hub && engine->signer >= 0))
+		engine->complete_at = ticks;
+}
+
 static void turn(void *context)
 {
 	struct engine *engine = context;
@@ -137,6 +156,7 @@ static void turn(void *context)
 	loop_after(engine->loop, POLL_MS, turn, engine);
 	if (!engine->store)
 		return;
+	look_for_peers(engine, ticks);
 	if (store_data_version(engine->store, &version, &error))
 		log_failure("the store", &error);
 	if (version != engine->data_version) {
@@ -161,6 +181,7 @@ static int start(struct engine *engine, int supervisor_fd, struct error *error)
 	if (secret_start(error) || loop_new(&engine->loop, error) ||
 	    peer_new_take(engine->loop, supervisor_fd, &events, engine, &engine->supervisor, error))
 		return -(int)error->code;
+	engine->complete_at = clock_ticks_ms();
 	if (gethostname(engine->owner, sizeof engine->owner - 1))
 		snprintf(engine->owner, sizeof engine->owner, "engine");
 	if (!loop_after(engine->loop, 0, turn, engine))

@@ -66,6 +66,7 @@ struct engine {
 	json_t *roster;              /* what the hub was told: key → entry */
 	int64_t data_version;
 	int64_t agenda_at, timestamp_at; /* clock_ticks_ms of the last run */
+	int64_t complete_at;             /* clock_ticks_ms when hub and signer were last there, or asked for */
 	uint64_t wake_timer;
 	int64_t import; /* that runs; 0: none */
 	int import_fd;

@@ -72,8 +72,11 @@ static int flush(struct peer *peer, struct error *error)
 		int status = packet_send(peer->fd, queued->message, -1, error);
 		if (status < 0 && !strcmp(error->name, "again"))
 			return loop_change(peer->loop, peer->fd, EPOLLIN | EPOLLOUT, error);
-		if (status < 0)
+		if (status == -ERROR_UNREACHABLE)
 			return status;
+		/* One that cannot be written is lost, and not all that wait behind it. */
+		if (status < 0)
+			log_failure("a message to another process", error);
 		peer->first = queued->next;
 		peer->count--;
 		json_decref(queued->message);

@@ -50,6 +50,8 @@ void roster_send(struct engine *engine, bool whole)
 	struct error error = {0};
 	if (!engine->hub)
 		return;
+	/* Also when it could not be sent whole before: until then the hub lets nobody in. */
+	whole = whole || !engine->roster;
 	if (store_appliance_keys(engine->store, clock_now(), &rows, &error)) {
 		log_failure("the table of keys", &error);
 		return;

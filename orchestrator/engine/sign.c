@@ -1,5 +1,5 @@
 /* The signer's client. One request, one answer, five seconds at most; a signer that answers late would give its answer
- * to the next question, so the connection is dropped then and the supervisor's next one is awaited. */
+ * to the next question, so the connection is dropped then and the supervisor asked for a new one. */
 #include <string.h>
 
 #include "base/packet.h"

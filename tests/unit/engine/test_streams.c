@@ -325,6 +325,19 @@ static void a_plan_asks_the_appliance(void **state)
 	jsonio_free(&result);
 }
 
+/* The hub lives, its socket is lost: nobody but the engine can know. */
+static void a_lost_peer_is_asked_for(void **state)
+{
+	struct world *world = *state;
+	struct error error;
+	json_t *message = NULL;
+	int fd = -1;
+	file_close(&world->hub);
+	MUST(packet_wait(world->supervisor, clock_ticks_ms() + PATIENCE_MS, &message, &fd, &error));
+	assert_string_equal(jsonio_string(message, "introduce"), "hub");
+	jsonio_free(&message);
+}
+
 static void only_three_folders_have_names(void **state)
 {
 	(void)state;
@@ -351,6 +364,7 @@ int main(void)
 		WORLD(a_join_takes_both_signatures_and_works_once),
 		WORLD(the_table_is_whole_then_follows),
 		WORLD(a_plan_asks_the_appliance),
+		WORLD(a_lost_peer_is_asked_for),
 		cmocka_unit_test(only_three_folders_have_names),
 	};
 	signal(SIGPIPE, SIG_IGN);
