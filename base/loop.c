@@ -14,10 +14,9 @@
 #define LOOP_EVENTS 64
 
 struct watch {
-	int fd; /* -1: forgotten while events were being handed out */
-	loop_ready *ready;
+	loop_ready *ready; /* NULL: not watched */
 	void *context;
-	struct watch *next;
+	uint32_t serial; /* of this watch among those of its descriptor's number */
 };
 
 struct timer {
@@ -33,10 +32,10 @@ struct loop {
 	sigset_t signals;
 	loop_signal *handlers[NSIG];
 	void *handler_contexts[NSIG];
-	struct watch **watches; /* by descriptor */
+	struct watch *watches; /* by descriptor */
 	size_t watch_capacity;
-	struct watch *forgotten; /* freed after the round in which they were forgotten */
-	struct timer *timers;    /* a binary heap by due */
+	uint32_t last_serial;
+	struct timer *timers; /* a binary heap by due */
 	size_t timer_count, timer_capacity;
 	uint64_t last_id;
 	bool stopped;
@@ -59,24 +58,12 @@ int loop_new(struct loop **ret_loop, struct error *error)
 	return 0;
 }
 
-static void free_forgotten(struct loop *loop)
-{
-	while (loop->forgotten) {
-		struct watch *watch = loop->forgotten;
-		loop->forgotten = watch->next;
-		free(watch);
-	}
-}
-
 void loop_free(struct loop **loop)
 {
 	struct loop *old = *loop;
 
 	if (!old)
 		return;
-	for (size_t i = 0; i < old->watch_capacity; i++)
-		free(old->watches[i]);
-	free_forgotten(old);
 	free(old->watches);
 	free(old->timers);
 	file_close(&old->signal_fd);
@@ -92,7 +79,7 @@ static int make_room(struct loop *loop, int fd, struct error *error)
 	size_t capacity = loop->watch_capacity ? loop->watch_capacity : 64;
 	while (capacity <= (size_t)fd)
 		capacity *= 2;
-	struct watch **watches = realloc(loop->watches, capacity * sizeof *watches);
+	struct watch *watches = realloc(loop->watches, capacity * sizeof *watches);
 	if (!watches)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for another descriptor");
 	memset(watches + loop->watch_capacity, 0, (capacity - loop->watch_capacity) * sizeof *watches);
@@ -101,30 +88,40 @@ static int make_room(struct loop *loop, int fd, struct error *error)
 	return 0;
 }
 
+/* What epoll hands back names the watch by number, never by address: a descriptor that a library closed, and that a
+ * child still holds for a moment, goes on reporting here. */
+static struct epoll_event describe(uint32_t events, int fd, uint32_t serial)
+{
+	return (struct epoll_event){.events = events, .data.u64 = (uint64_t)serial << 32 | (uint32_t)fd};
+}
+
+static struct watch *find_watch(struct loop *loop, int fd)
+{
+	return fd >= 0 && (size_t)fd < loop->watch_capacity && loop->watches[fd].ready ? &loop->watches[fd] : NULL;
+}
+
 int loop_watch(struct loop *loop, int fd, uint32_t events, loop_ready *ready, void *context, struct error *error)
 {
 	int status = make_room(loop, fd, error);
 
 	if (status < 0)
 		return status;
-	struct watch *watch = calloc(1, sizeof *watch);
-	if (!watch)
-		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for another descriptor");
-	*watch = (struct watch){.fd = fd, .ready = ready, .context = context};
-	struct epoll_event event = {.events = events, .data.ptr = watch};
-	if (loop->watches[fd] || epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
-		free(watch);
+	if (find_watch(loop, fd))
+		return error_set(error, ERROR_BUG, "loop", "descriptor %d is watched already", fd);
+	struct epoll_event event = describe(events, fd, ++loop->last_serial);
+	if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
 		return error_set_errno(error, ERROR_BUG, "loop", "descriptor %d cannot be watched", fd);
-	}
-	loop->watches[fd] = watch;
+	loop->watches[fd] = (struct watch){.ready = ready, .context = context, .serial = loop->last_serial};
 	return 0;
 }
 
 int loop_change(struct loop *loop, int fd, uint32_t events, struct error *error)
 {
-	if (fd < 0 || (size_t)fd >= loop->watch_capacity || !loop->watches[fd])
+	const struct watch *watch = find_watch(loop, fd);
+
+	if (!watch)
 		return error_set(error, ERROR_BUG, "loop", "descriptor %d is not watched", fd);
-	struct epoll_event event = {.events = events, .data.ptr = loop->watches[fd]};
+	struct epoll_event event = describe(events, fd, watch->serial);
 	if (epoll_ctl(loop->epoll, EPOLL_CTL_MOD, fd, &event) < 0)
 		return error_set_errno(error, ERROR_BUG, "loop", "descriptor %d cannot be changed", fd);
 	return 0;
@@ -132,15 +129,12 @@ int loop_change(struct loop *loop, int fd, uint32_t events, struct error *error)
 
 void loop_forget(struct loop *loop, int fd)
 {
-	if (fd < 0 || (size_t)fd >= loop->watch_capacity || !loop->watches[fd])
+	struct watch *watch = find_watch(loop, fd);
+
+	if (!watch)
 		return;
-	struct watch *watch = loop->watches[fd];
 	epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL);
-	loop->watches[fd] = NULL;
-	/* An event of this round may still point at it. */
-	watch->fd = -1;
-	watch->next = loop->forgotten;
-	loop->forgotten = watch;
+	*watch = (struct watch){0};
 }
 
 static void swap_timers(struct timer *a, struct timer *b)
@@ -276,11 +270,12 @@ int loop_run(struct loop *loop, bool signals, struct error *error)
 		if (count < 0 && errno != EINTR)
 			return error_set_errno(error, ERROR_BUG, "loop", "waiting for events failed");
 		for (int i = 0; i < count && !loop->stopped; i++) {
-			struct watch *watch = events[i].data.ptr;
-			if (watch->fd >= 0)
-				watch->ready(watch->context, watch->fd, events[i].events);
+			int fd = (int)(uint32_t)events[i].data.u64;
+			const struct watch *watch = find_watch(loop, fd);
+			/* Forgotten in this round, or another's number by now. */
+			if (watch && watch->serial == (uint32_t)(events[i].data.u64 >> 32))
+				watch->ready(watch->context, fd, events[i].events);
 		}
-		free_forgotten(loop);
 		if (!loop->stopped)
 			run_timers(loop);
 	}

@@ -24,8 +24,9 @@ int process_start_role(const struct process_role *role, pid_t *ret_pid, struct e
 /* A foreign command. `argv` NULL-terminated, argv[0] an absolute path or found in a fixed path
  * (/usr/sbin:/usr/bin:/sbin:/bin). Environment is exactly `environment` (NULL-terminated "K=V") plus PATH. stdin is
  * /dev/null. stdout and stderr together go to `output` (NULL: dropped), of which the first output->limit bytes are kept
- * and the rest read and dropped. After `timeout_ms` the process group gets SIGTERM, five seconds later SIGKILL; then
- * ERROR_NOT_NOW "timeout". *ret_status: exit code, or 128 + signal. */
+ * and the rest read and dropped. After `timeout_ms` the process group gets SIGTERM, and SIGKILL once the
+ * command has ended, or five seconds later; then ERROR_NOT_NOW "timeout". A caller that dies before the command takes
+ * its whole group with it. *ret_status: exit code, or 128 + signal. */
 int process_run(const char *const *argv, const char *const *environment, const char *directory, int64_t timeout_ms,
 		struct buffer *output, int *ret_status, struct error *error) MUST_CHECK;
 

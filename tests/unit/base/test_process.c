@@ -1,6 +1,7 @@
 #include "tests/unit/fixture.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -47,6 +48,89 @@ static void bounds_output_and_time(void **state)
 	assert_refused(run("exec sleep 30", 50, NULL, &status, &error), error, ERROR_NOT_NOW, "timeout");
 	assert_ok(run("kill -9 $$", 5000, NULL, &status, &error), error);
 	assert_int_equal(status, 128 + 9);
+}
+
+static pid_t read_pid(const char *path)
+{
+	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(64);
+	struct error ignored;
+
+	return file_read_at(AT_FDCWD, path, &text, &ignored) == 0 && text.size > 1 && text.data[text.size - 1] == '\n'
+		       ? (pid_t)strtol((const char *)text.data, NULL, 10)
+		       : 0;
+}
+
+/* A zombie is gone, too: who reaps it is init's business. */
+static bool is_gone(pid_t pid)
+{
+	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(4096);
+	char path[64];
+	struct error ignored;
+
+	snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+	return file_read_at(AT_FDCWD, path, &text, &ignored) < 0 || strstr((const char *)text.data, ") Z ");
+}
+
+static bool ends_soon(pid_t pid)
+{
+	for (int64_t until = clock_ticks_ms() + 10000; clock_ticks_ms() < until; usleep(2000))
+		if (is_gone(pid))
+			return true;
+	kill(pid, SIGKILL);
+	return false;
+}
+
+/* What a command left running does not go on when the one who ran it was killed, nor past its time. */
+static void leaves_nothing_behind(void **state)
+{
+	char path[128], script[400];
+	struct error error;
+	int status = -1;
+	pid_t left = 0;
+
+	(void)state;
+	snprintf(path, sizeof path, "/tmp/nightshift-left-%ld", (long)getpid());
+	snprintf(script, sizeof script, "sh -c 'trap \"\" TERM; echo $$ > %s; while :; do sleep 30; done' & wait",
+		 path);
+	pid_t runner = fork();
+	if (runner == 0)
+		_exit(run(script, 60000, NULL, &status, &error) < 0);
+	while ((left = read_pid(path)) == 0)
+		usleep(2000);
+	assert_int_equal(kill(runner, SIGKILL), 0);
+	assert_int_equal(waitpid(runner, &status, 0), runner);
+	assert_true(ends_soon(left));
+	assert_int_equal(unlink(path), 0);
+	assert_refused(run(script, 500, NULL, &status, &error), error, ERROR_NOT_NOW, "timeout");
+	left = read_pid(path);
+	assert_true(left > 0);
+	assert_true(ends_soon(left));
+	assert_int_equal(unlink(path), 0);
+}
+
+static void leaves_nobody_of_what_it_ends(void **state)
+{
+	CLEANUP(buffer_free) struct buffer output = BUFFER_INIT(64);
+	struct error error;
+	int status = -1;
+
+	(void)state;
+	assert_refused(run("(trap '' TERM; while :; do sleep 1; done) & echo $!; exec sleep 30", 300, &output, &status,
+			   &error),
+		       error, ERROR_NOT_NOW, "timeout");
+	pid_t grandchild = (pid_t)strtol((char *)output.data, NULL, 10);
+	assert_true(grandchild > 1);
+	/* Nobody reaps it here; what is not there or is dead by now does no harm. */
+	char path[64], text[512] = "";
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)grandchild);
+	for (int i = 0; i < 200; i++, usleep(10000)) {
+		CLEANUP(file_close) int fd = open(path, O_RDONLY);
+		ssize_t size = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+		text[size > 0 ? size : 0] = 0;
+		if (!text[0] || strstr(text, ") Z "))
+			return;
+	}
+	fail_msg("a grandchild lives on: %s", text);
 }
 
 static void carries_objects_and_descriptors(void **state)
@@ -126,6 +210,69 @@ static void loops_over_timers_and_descriptors(void **state)
 	close(pipes[1]);
 }
 
+static void on_stop(void *context)
+{
+	loop_stop(context);
+}
+
+static void on_child(void *context, int signal UNUSED)
+{
+	struct seen *seen = context;
+
+	strcat(seen->order, "c");
+	loop_stop(seen->loop);
+}
+
+/* A library closes its socket by itself while a child of ours still holds it. */
+static void forgets_what_was_closed_before(void **state)
+{
+	struct seen seen = {.order = ""};
+	int pipes[2];
+	struct error error;
+
+	(void)state;
+	assert_int_equal(pipe(pipes), 0);
+	int held = dup(pipes[0]);
+	assert_ok(loop_new(&seen.loop, &error), error);
+	assert_ok(loop_watch(seen.loop, pipes[0], EPOLLIN, on_ready, &seen, &error), error);
+	close(pipes[0]);
+	loop_forget(seen.loop, pipes[0]);
+	assert_int_equal(write(pipes[1], "x", 1), 1);
+	assert_true(loop_after(seen.loop, 20, on_stop, seen.loop) > 0);
+	assert_ok(loop_run(seen.loop, false, &error), error);
+	assert_string_equal(seen.order, "");
+	/* Nor does another of the same number hear of it. */
+	assert_int_equal(pipe(pipes + 0), 0);
+	assert_ok(loop_watch(seen.loop, pipes[0], EPOLLIN, on_ready, &seen, &error), error);
+	assert_true(loop_after(seen.loop, 20, on_stop, seen.loop) > 0);
+	assert_ok(loop_run(seen.loop, false, &error), error);
+	assert_string_equal(seen.order, "");
+	loop_free(&seen.loop);
+	close(held);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
+static void sees_a_child_that_ends_before_it_runs(void **state)
+{
+	struct seen seen = {.order = ""};
+	struct error error;
+
+	(void)state;
+	assert_ok(loop_new(&seen.loop, &error), error);
+	loop_on_signal(seen.loop, SIGCHLD, on_child, &seen);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(0);
+	siginfo_t info;
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	assert_true(loop_after(seen.loop, 2000, on_stop, seen.loop) > 0);
+	assert_ok(loop_run(seen.loop, true, &error), error);
+	assert_string_equal(seen.order, "c");
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	loop_free(&seen.loop);
+}
+
 /* In a child, since it cannot be undone. Exit 0 when each probe is refused as it should be. */
 static void sandboxes(void **state)
 {
@@ -160,7 +307,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(runs_in_a_closed_environment),
+		cmocka_unit_test(leaves_nobody_of_what_it_ends),
+		cmocka_unit_test(forgets_what_was_closed_before),
+		cmocka_unit_test(sees_a_child_that_ends_before_it_runs),
 		cmocka_unit_test(bounds_output_and_time),
+		cmocka_unit_test(leaves_nothing_behind),
 		cmocka_unit_test(carries_objects_and_descriptors),
 		cmocka_unit_test(loops_over_timers_and_descriptors),
 		cmocka_unit_test(sandboxes),
