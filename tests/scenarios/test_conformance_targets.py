@@ -27,6 +27,8 @@ GRAPHS = {  # (delegator, role, more) in order; the roles that a search for "mis
     "terminating-last": ([("targets", "A", {}), ("targets", "B", {"terminating": True}), ("targets", "C", {})], "AB"),
     "terminating-below": ([("targets", "A", {}), ("targets", "B", {}), ("A", "C", {"terminating": True}), ("A", "D", {}),
                            ("C", "E", {})], "ACE"),
+    "terminating-after-siblings-below": ([("targets", "A", {}), ("targets", "B", {}), ("A", "C", {}), ("A", "D", {}),
+                                          ("A", "E", {"terminating": True}), ("A", "F", {})], "ACDE"),
     "terminating-elsewhere": ([("targets", "A", {"terminating": True, "paths": ["*.py"]}), ("targets", "B", {})], "B"),
     "no-path": ([("targets", "A", {"paths": []}), ("targets", "B", {})], "B"),
     "path-of-another": ([("targets", "A", {"paths": ["*.py"]}), ("targets", "B", {}), ("A", "C", {})], "B"),
