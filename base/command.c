@@ -1,8 +1,10 @@
 #include "base/command.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define COMMAND_VALUES_MOST 64
 
@@ -190,6 +192,18 @@ static int fail(const struct command_program *program, const struct error *error
 	return (int)error->code;
 }
 
+/* A program that was started without them would open its first socket where the log goes. */
+static void fill_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 int command_main(const struct command_program *program, int argc, char **argv, void *context)
 {
 	const struct command *best = NULL;
@@ -197,6 +211,7 @@ int command_main(const struct command_program *program, int argc, char **argv, v
 	struct error error = {0};
 	int best_words = -1;
 
+	fill_standard_descriptors();
 	argc--;
 	argv++;
 	move_leading_options(program, argc, argv);

@@ -218,6 +218,9 @@ static int load_dropins(struct loader *loader, const char *path, struct error *e
 
 	snprintf(directory, sizeof directory, "%s.d", path);
 	int count = scandir(directory, &entries, is_dropin, compare_bytes);
+	/* A drop-in that cannot be read may be the one that forbids something. */
+	if (count < 0 && errno != ENOENT && errno != ENOTDIR)
+		status = error_set_errno(error, ERROR_CONFIG, "read", "%s cannot be listed", directory);
 	if (count > CONFIG_DROPINS_MOST)
 		status = error_set(error, ERROR_CONFIG, "length", "%s holds more than %d files", directory,
 				   CONFIG_DROPINS_MOST);

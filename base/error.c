@@ -20,12 +20,11 @@ static void fill(struct error *error, enum error_code code, const char *name, co
 static void fill(struct error *error, enum error_code code, const char *name, const char *format, va_list arguments)
 {
 	/* The arguments may point into this very error: write beside it first. */
-	char text[sizeof error->text];
+	struct error filled = {.code = code};
 
-	vsnprintf(text, sizeof text, format, arguments);
-	error->code = code;
-	snprintf(error->name, sizeof error->name, "%s", name);
-	memcpy(error->text, text, sizeof text);
+	vsnprintf(filled.text, sizeof filled.text, format, arguments);
+	snprintf(filled.name, sizeof filled.name, "%s", name);
+	*error = filled;
 }
 
 int error_set(struct error *error, enum error_code code, const char *name, const char *format, ...)

@@ -17,8 +17,9 @@
 #include "base/hash.h"
 #include "base/secret.h"
 
-#define FILE_PATH_MOST 4095
-#define FILE_NAME_MOST 255
+#define FILE_PATH_MOST  4095
+#define FILE_NAME_MOST  255
+#define FILE_OPEN_TRIES 16
 
 void file_close(int *fd)
 {
@@ -38,6 +39,8 @@ int file_read_fd(int fd, const char *name, struct buffer *ret_content, struct er
 		if (room_size == 0) {
 			uint8_t extra;
 			ssize_t more = read(fd, &extra, 1);
+			if (more < 0 && errno == EINTR)
+				continue;
 			if (more == 0)
 				return 0;
 			return error_set(error, ERROR_DATA, "length", "%s is longer than %zu bytes", name,
@@ -164,11 +167,17 @@ int file_create_at(int directory, const char *path, const void *bytes, size_t si
 int file_open_beneath(int directory, const char *path, int flags, mode_t mode, int *ret_fd, struct error *error)
 {
 	struct open_how how = {
-		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
+		/* Without a wait: where a file is expected a hostile folder may hold a pipe. */
+		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NONBLOCK | O_NOCTTY)),
 		.mode = flags & (O_CREAT | O_TMPFILE) ? mode : 0,
 		.resolve = (uint64_t)(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS),
 	};
-	long fd = syscall(SYS_openat2, directory, path, &how, sizeof how);
+	int tries = 0;
+	long fd;
+
+	do /* EAGAIN: something was renamed on the way */
+		fd = syscall(SYS_openat2, directory, path, &how, sizeof how);
+	while (fd < 0 && (errno == EINTR || (errno == EAGAIN && ++tries < FILE_OPEN_TRIES)));
 
 	if (fd < 0)
 		return error_set_errno(error, ERROR_DATA,

@@ -1,5 +1,6 @@
 #include "base/hash.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -47,6 +48,8 @@ int hash_file(enum hash_kind kind, int fd, const char *name, uint8_t ret_hash[st
 	hash_begin(&state, kind);
 	for (;;) {
 		ssize_t got = pread(fd, chunk, sizeof chunk, (off_t)size);
+		if (got < 0 && errno == EINTR)
+			continue;
 		if (got < 0)
 			return error_set_errno(error, ERROR_DATA, "read", "%s cannot be read", name);
 		if (got == 0)

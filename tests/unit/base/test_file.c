@@ -51,6 +51,20 @@ static void follows_no_link_out(void **state)
 	assert_int_equal(fd, -1);
 }
 
+static void waits_for_nobody(void **state)
+{
+	int directory = *(int *)*state;
+	CLEANUP(buffer_free) struct buffer content = BUFFER_INIT(100);
+	CLEANUP(file_close) int fd = -1;
+	struct error error;
+
+	assert_int_equal(mkfifoat(directory, "pipe", 0600), 0);
+	assert_refused(file_read_at(directory, "pipe", &content, &error), error, ERROR_DATA, "read");
+	assert_ok(file_open_beneath(directory, "pipe", O_RDONLY, 0, &fd, &error), error);
+	assert_ok(file_read_fd(fd, "pipe", &content, &error), error);
+	assert_int_equal(content.size, 0);
+}
+
 static void makes_parents_beneath(void **state)
 {
 	int directory = *(int *)*state;
@@ -118,6 +132,7 @@ int main(void)
 		cmocka_unit_test(replaces_whole_or_not_at_all),
 		cmocka_unit_test(reads_within_a_bound),
 		cmocka_unit_test(follows_no_link_out),
+		cmocka_unit_test(waits_for_nobody),
 		cmocka_unit_test(makes_parents_beneath),
 		cmocka_unit_test(removes_trees_without_following),
 		cmocka_unit_test(locks_once),

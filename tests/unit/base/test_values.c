@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/command.h"
 #include "base/hash.h"
+#include "base/text.h"
 
 static void reads_and_writes_times(void **state)
 {
@@ -131,9 +132,35 @@ static void finds_commands(void **state)
 	assert_string_equal(seen, "");
 }
 
+static void errors_may_quote_themselves(void **state)
+{
+	struct error error;
+
+	(void)state;
+	error_set(&error, ERROR_DATA, "hash", "%s", "inner");
+	error_set(&error, ERROR_NOT_NOW, error.name, "outer: %s", error.text);
+	assert_string_equal(error.name, "hash");
+	assert_string_equal(error.text, "outer: inner");
+	assert_int_equal(error.code, ERROR_NOT_NOW);
+}
+
+static void texts_are_copied_whole_or_not(void **state)
+{
+	char to[4] = "old";
+
+	(void)state;
+	assert_true(text_copy(to, sizeof to, "new"));
+	assert_string_equal(to, "new");
+	assert_false(text_copy(to, sizeof to, "four"));
+	assert_string_equal(to, "");
+	assert_false(text_copy(to, sizeof to, NULL));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(errors_may_quote_themselves),
+		cmocka_unit_test(texts_are_copied_whole_or_not),
 		cmocka_unit_test(reads_and_writes_times),
 		cmocka_unit_test(hashes),
 		cmocka_unit_test(seals),
