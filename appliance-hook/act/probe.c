@@ -108,10 +108,14 @@ int probe_all_once(const struct hook_settings *settings, const char *version, st
 	return status;
 }
 
+/* What a try needs to say something of the product. */
+#define PROBE_TELLING_MS 500
+
 struct watch {
-	int64_t good;     /* in a row */
-	int64_t due;      /* clock_ticks_ms of the next try */
-	int64_t deadline; /* likewise */
+	int64_t good;      /* in a row */
+	int64_t due;       /* clock_ticks_ms of the next try */
+	int64_t deadline;  /* likewise */
+	struct error last; /* of the last failure that had time to be one */
 };
 
 static void pause_until(int64_t when)
@@ -132,6 +136,9 @@ static int watch_one(const struct hook_settings *settings, const struct hook_pro
 	int status = left > 0 ? probe_try(settings, probe, version, left < PROBE_TRY_MS ? left : PROBE_TRY_MS, &why)
 			      : error_set(&why, ERROR_NOT_NOW, "health", "probe %s: no time is left", probe->name);
 
+	/* A try that the deadline cuts short says nothing of the product; the one before it does. */
+	if (status < 0 && (left >= PROBE_TELLING_MS || watch->last.code == ERROR_NONE))
+		watch->last = why;
 	watch->good = status == 0 ? watch->good + 1 : 0;
 	watch->due = clock_ticks_ms() + (probe->interval > 0 ? probe->interval * 1000 : PROBE_PAUSE_MS);
 	if (watch->good >= probe->times || watch->due < watch->deadline)
@@ -140,8 +147,8 @@ static int watch_one(const struct hook_settings *settings, const struct hook_pro
 		return error_set(error, ERROR_NOT_NOW, "health",
 				 "probe %s was good %lld times in a row within %lld s, not %lld", probe->name,
 				 (long long)watch->good, (long long)probe->deadline, (long long)probe->times);
-	*error = why;
-	return status;
+	*error = watch->last;
+	return -(int)error->code;
 }
 
 int probe_wait(const struct hook_settings *settings, const char *version, int64_t until, struct error *error)
