@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "orchestrator/engine/engine_inner.h"
+#include "orchestrator/engine/gates.h"
 
 /* What a handler works with; read once a turn. */
 struct item {
@@ -32,35 +32,12 @@ static void hold(const struct item *item, const char *held_for, int code, const 
 	steps_take(item->engine, &change, "%s", text);
 }
 
-/* The gates that need no window: what the release and the contract say. ret_held names the hold. */
-static int pass_gates(const struct item *item, const char **ret_held, struct error *error)
-{
-	const struct store_upgrade *upgrade = item->upgrade;
-	struct store_release release;
-	int64_t at = upgrade->starts > item->now ? upgrade->starts : item->now;
-	*ret_held = "halt";
-	/* Going back needs neither support nor a release that stands well. */
-	if (upgrade->rollback)
-		return 0;
-	if (store_release_get(item->engine->store, upgrade->product, upgrade->to_version, &release, error))
-		return -(int)error->code;
-	if (release.halted)
-		return error_set(error, ERROR_NOT_NOW, "halt", "release %s is halted: %s", release.version,
-				 release.halt_reason);
-	if (release.yanked)
-		return error_set(error, ERROR_NOT_NOW, "halt", "release %s was yanked: %s", release.version,
-				 release.yank_reason);
-	*ret_held = "entitlement";
-	return store_gate_entitled(item->engine->store, upgrade->appliance, upgrade->to_version, STORE_GATE_MANAGED,
-				   item->engine->lapsed, at, error);
-}
-
 /* True when it was held. */
 static bool hold_at_gates(const struct item *item)
 {
 	const char *held_for = NULL;
 	struct error why = {0};
-	if (pass_gates(item, &held_for, &why) == 0)
+	if (gates_pass(item->engine, item->upgrade, item->now, &held_for, &why) == 0)
 		return false;
 	hold(item, held_for, (int)why.code, why.text);
 	return true;
@@ -213,8 +190,11 @@ static void do_booked(const struct item *item)
 
 static void do_staging(const struct item *item)
 {
-	if (is_worked_on(item))
+	/* What is halted stops at once; the session ends with the next turn, as that of one that a person paused. */
+	if (is_worked_on(item)) {
+		hold_at_gates(item);
 		return;
+	}
 	/* A restart of ours: nobody is at it. */
 	struct steps_change change = {.upgrade = item->upgrade->id,
 				      .appliance = item->upgrade->appliance,
@@ -230,27 +210,15 @@ static void do_staged(const struct item *item)
 		open_if_due(item);
 }
 
-/* The calendar as it is now: windows and freezes may have changed since the booking. */
-static int pass_calendar(const struct item *item, struct error *error)
-{
-	CLEANUP(store_gate_calendar_free) struct store_gate_calendar calendar = {0};
-	struct occurrence occurrence;
-	if (item->upgrade->rollback)
-		return 0;
-	if (store_gate_calendar(item->engine->store, item->upgrade->appliance, item->upgrade->to_version, &calendar,
-				error))
-		return -(int)error->code;
-	return window_set_open(&calendar.windows, &calendar.query, item->now, &occurrence, error);
-}
-
 static void do_due(const struct item *item)
 {
 	const struct store_upgrade *upgrade = item->upgrade;
 	struct error why = {0};
+	struct gates_room room;
 	bool taken = false;
 	if (is_worked_on(item) || miss_if_late(item, upgrade->why) || hold_at_gates(item))
 		return;
-	if (pass_calendar(item, &why)) {
+	if (gates_calendar(item->engine, upgrade, item->now, &room, &why)) {
 		if (!strcmp(why.name, "frozen"))
 			hold(item, "freeze", ERROR_NOT_NOW, why.text);
 		else
@@ -265,7 +233,7 @@ static void do_due(const struct item *item)
 	}
 	if (!reach(item) || clock_ticks_ms() < item->session->rest_until)
 		return;
-	if (item->session->skew > ENGINE_SKEW_MOST || item->session->skew < -ENGINE_SKEW_MOST) {
+	if (!upgrade->rollback && (item->session->skew > ENGINE_SKEW_MOST || item->session->skew < -ENGINE_SKEW_MOST)) {
 		steps_why(item->engine, upgrade, ERROR_NOT_NOW,
 			  "the clock of %s is %lld seconds from ours: no order is given until it is set",
 			  upgrade->appliance, (long long)item->session->skew);
@@ -306,9 +274,10 @@ static bool is_freed(const struct item *item)
 	const struct store_upgrade *upgrade = item->upgrade;
 	const char *gate = NULL;
 	struct error why = {0};
+	struct gates_room room;
 	bool taken = true;
 	if (!strcmp(upgrade->held_for, "entitlement") || !strcmp(upgrade->held_for, "halt")) {
-		if (pass_gates(item, &gate, &why) == 0)
+		if (gates_pass(item->engine, upgrade, item->now, &gate, &why) == 0)
 			return true;
 		if (!strcmp(gate, upgrade->held_for))
 			steps_why(item->engine, upgrade, (int)why.code, "%s", why.text);
@@ -316,7 +285,8 @@ static bool is_freed(const struct item *item)
 		return strcmp(gate, upgrade->held_for) != 0;
 	}
 	if (!strcmp(upgrade->held_for, "freeze"))
-		return pass_calendar(item, &why) == 0 || strcmp(why.name, "frozen") != 0;
+		return gates_calendar(item->engine, upgrade, item->now, &room, &why) == 0 ||
+		       strcmp(why.name, "frozen") != 0;
 	if (!strcmp(upgrade->held_for, "ha-group"))
 		return store_upgrade_slot_taken(item->engine->store, upgrade, &taken, &why) == 0 && !taken;
 	return !strcmp(upgrade->held_for, "tunnel") && item->session;

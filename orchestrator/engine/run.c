@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "keys/order.h"
-#include "orchestrator/engine/engine_inner.h"
+#include "orchestrator/engine/gates.h"
 #include "orchestrator/store/store_audit.h"
 
 #define NONCE_MS      30000
@@ -223,10 +223,47 @@ static int send_order(struct session *session, const struct store_upgrade *upgra
 	return 0;
 }
 
+/* Everything is looked at once more in the transaction that claims: what was halted, frozen or moved a moment ago is
+ * not ordered. *ret_upgrade has no more of its hour than the calendar leaves now. */
+static int claim(struct session *session, int64_t now, struct store_upgrade *ret_upgrade, struct error *error)
+{
+	CLEANUP(store_rollback) struct store_transaction transaction = {0};
+	struct engine *engine = session->engine;
+	struct store_upgrade upgrade;
+	struct gates_room room;
+	const char *held_for = NULL;
+	int64_t fence = 0;
+	if (store_begin(engine->store, &transaction, error) ||
+	    store_upgrade_get(engine->store, session->upgrade, &upgrade, error) ||
+	    gates_pass(engine, &upgrade, now, &held_for, error) ||
+	    gates_calendar(engine, &upgrade, now, &room, error) ||
+	    store_upgrade_claim(engine->store, upgrade.id, engine->owner, session->fence, now + ENGINE_LEASE, now,
+				&fence, error) ||
+	    store_commit(&transaction, error))
+		return -(int)error->code;
+	upgrade.ends = room.ends;
+	upgrade.last_start = room.last_start;
+	session->claimed = fence;
+	*ret_upgrade = upgrade;
+	return 0;
+}
+
+/* A wrong clock blocks orders, never the way back. */
+static int check_clock(struct session *session, struct error *error)
+{
+	struct store_upgrade upgrade;
+	if (store_upgrade_get(session->engine->store, session->upgrade, &upgrade, error))
+		return -(int)error->code;
+	if (!upgrade.rollback && (session->skew > ENGINE_SKEW_MOST || session->skew < -ENGINE_SKEW_MOST))
+		return error_set(error, ERROR_NOT_NOW, "clock",
+				 "the clock of %s is %lld seconds from ours; it is to be set first", session->appliance,
+				 (long long)session->skew);
+	return 0;
+}
+
 static void got_nonce(void *context, const json_t *body, const struct error *why)
 {
 	struct session *session = context;
-	struct engine *engine = session->engine;
 	struct store_upgrade upgrade;
 	struct error error = {0};
 	int64_t now = clock_now();
@@ -235,16 +272,7 @@ static void got_nonce(void *context, const json_t *body, const struct error *why
 		return;
 	}
 	session->skew = jsonio_integer(body, "time") - now;
-	if (session->skew > ENGINE_SKEW_MOST || session->skew < -ENGINE_SKEW_MOST) {
-		error_set(&error, ERROR_NOT_NOW, "clock",
-			  "the clock of %s is %lld seconds from ours; it is to be set first", session->appliance,
-			  (long long)session->skew);
-		give_back(session, &error);
-		return;
-	}
-	if (store_upgrade_claim(engine->store, session->upgrade, engine->owner, session->fence, now + ENGINE_LEASE, now,
-				&session->claimed, &error) ||
-	    store_upgrade_get(engine->store, session->upgrade, &upgrade, &error) ||
+	if (check_clock(session, &error) || claim(session, now, &upgrade, &error) ||
 	    send_order(session, &upgrade, jsonio_string(body, "nonce"), &error)) {
 		give_back(session, &error);
 		return;
