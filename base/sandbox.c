@@ -5,6 +5,7 @@
 #include <linux/landlock.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -77,13 +78,11 @@ static const struct allowed allowed[] = {
 	{SANDBOX_COMPUTE, SCMP_SYS(rt_sigreturn)},
 	{SANDBOX_COMPUTE, SCMP_SYS(sigaltstack)},
 	{SANDBOX_COMPUTE, SCMP_SYS(restart_syscall)},
-	{SANDBOX_COMPUTE, SCMP_SYS(tgkill)},
 	{SANDBOX_COMPUTE, SCMP_SYS(futex)},
 	{SANDBOX_COMPUTE, SCMP_SYS(sched_yield)},
 	{SANDBOX_COMPUTE, SCMP_SYS(sched_getaffinity)},
 	{SANDBOX_COMPUTE, SCMP_SYS(set_robust_list)},
 	{SANDBOX_COMPUTE, SCMP_SYS(rseq)},
-	{SANDBOX_COMPUTE, SCMP_SYS(prlimit64)},
 	{SANDBOX_COMPUTE, SCMP_SYS(sysinfo)},
 	{SANDBOX_COMPUTE, SCMP_SYS(uname)},
 	{SANDBOX_COMPUTE, SCMP_SYS(exit)},
@@ -138,7 +137,6 @@ static const struct allowed allowed[] = {
 	{SANDBOX_FORK, SCMP_SYS(landlock_create_ruleset)},
 	{SANDBOX_FORK, SCMP_SYS(landlock_add_rule)},
 	{SANDBOX_FORK, SCMP_SYS(landlock_restrict_self)},
-	{SANDBOX_CONNECT, SCMP_SYS(socket)},
 	{SANDBOX_CONNECT, SCMP_SYS(connect)},
 	{SANDBOX_CONNECT, SCMP_SYS(bind)},
 	{SANDBOX_CONNECT, SCMP_SYS(sendmmsg)},
@@ -169,6 +167,30 @@ static int allow_clone(scmp_filter_ctx filter, unsigned needs)
 		SCMP_A0(SCMP_CMP_MASKED_EQ, SANDBOX_CLONE_NAMESPACES | SANDBOX_CLONE_THREAD, SANDBOX_CLONE_THREAD));
 }
 
+/* Nobody's signals and limits but its own: a role of root could end the supervisor otherwise. After a fork "its own" is
+ * another number. */
+static int allow_self(scmp_filter_ctx filter, unsigned needs)
+{
+	const struct scmp_arg_cmp self = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid());
+	const struct scmp_arg_cmp none = SCMP_A0(SCMP_CMP_EQ, 0);
+
+	if (seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), needs & SANDBOX_FORK ? 0 : 1, &self) < 0)
+		return -1;
+	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, &none);
+}
+
+/* What connecting and resolving take; no packet, raw kernel or virtual machine sockets. */
+static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
+
+static int allow_sockets(scmp_filter_ctx filter, unsigned needs)
+{
+	for (size_t i = 0; needs & SANDBOX_CONNECT && i < ARRAY_SIZE(families); i++)
+		if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				     SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i])) < 0)
+			return -1;
+	return 0;
+}
+
 static int fill_filter(scmp_filter_ctx filter, unsigned needs)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(allowed); i++)
@@ -177,6 +199,8 @@ static int fill_filter(scmp_filter_ctx filter, unsigned needs)
 				return -1;
 	if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, SANDBOX_FICLONE)) < 0 ||
 	    seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, SANDBOX_FIONREAD)) < 0)
+		return -1;
+	if (allow_self(filter, needs) < 0 || allow_sockets(filter, needs) < 0)
 		return -1;
 	return allow_clone(filter, needs);
 }

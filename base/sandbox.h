@@ -5,7 +5,8 @@
 #include "base/error.h"
 
 /* seccomp allow-lists by need; the sum of the bits is the list. What is not on it returns EPERM (sockets, exec, ptrace,
- * mounts, keyrings, module loading are never on it unless the bit says so). */
+ * mounts, keyrings, module loading are never on it unless the bit says so). Signals and limits reach nobody but itself,
+ * but with SANDBOX_FORK. */
 enum sandbox_need {
 	SANDBOX_COMPUTE = 0,      /* memory, time, read/write/poll/sendmsg/recvmsg on open descriptors, threads, exit */
 	SANDBOX_FILES = 1 << 0,   /* open, create, rename, unlink, chmod, links, sync: beneath descriptors it holds */

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -295,6 +297,15 @@ static void sandboxes(void **state)
 			_exit(4);
 		if (openat(directory, "inside", O_RDWR | O_CREAT, 0600) < 0)
 			_exit(5);
+		if (syscall(SYS_tgkill, getppid(), getppid(), 0) >= 0 || errno != EPERM)
+			_exit(7);
+		if (syscall(SYS_tgkill, getpid(), getpid(), 0) < 0)
+			_exit(8);
+		struct rlimit limit;
+		if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+			_exit(9);
+		if (prlimit(getppid(), RLIMIT_NOFILE, NULL, &limit) >= 0)
+			_exit(10);
 		execl("/bin/true", "true", (char *)NULL);
 		_exit(errno == EPERM || errno == EACCES ? 0 : 6);
 	}
