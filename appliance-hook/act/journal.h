@@ -53,6 +53,7 @@ struct journal_run {
 	char audit_head[HASH_HEX_SIZE];
 	int64_t started, ended; /* UTC */
 	bool confirmed;
+	bool blamed; /* it goes back for the release's own fault: quarantine */
 	char reason[JOURNAL_TEXT_SIZE];
 	enum journal_stage outcome; /* COMMITTED, ROLLED_BACK, INCONSISTENT, or IDLE while open */
 	struct journal_step steps[JOURNAL_STEPS_MOST];

@@ -26,6 +26,7 @@ static const struct binding {
 	{"finish", JSONIO_BOOLEAN, RUN(finish), sizeof(bool)},
 	{"audit_head", JSONIO_STRING, RUN(audit_head), ROOM(run.audit_head)},
 	{"confirmed", JSONIO_BOOLEAN, RUN(confirmed), sizeof(bool)},
+	{"blamed", JSONIO_BOOLEAN, RUN(blamed), sizeof(bool)},
 	{"reason", JSONIO_STRING, RUN(reason), ROOM(run.reason)},
 	{"staged", JSONIO_STRING, STATE(staged), ROOM(staged)},
 	{"staged_sha256", JSONIO_STRING, STATE(staged_sha256), ROOM(staged_sha256)},

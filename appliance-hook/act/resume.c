@@ -12,10 +12,19 @@
 #include "base/file.h"
 #include "base/log.h"
 
-/* The step that was under way, for the sentence. */
-static const char *last_step(const struct journal_run *run)
+/* What was under way when nobody lived to go on, as a sentence. */
+static void say_interrupted(const struct run *run, char *ret_text, size_t size)
 {
-	return run->step_count ? run->steps[run->step_count - 1].name : "its first step";
+	const struct journal_run *now = run_now(run);
+	const struct journal_step *last = now->step_count ? &now->steps[now->step_count - 1] : NULL;
+	const char *by = run->booting ? " by a restart of the machine" : "";
+
+	if (!last)
+		snprintf(ret_text, size, "interrupted before its first step%s", by);
+	else if (strcmp(last->result, "failed") == 0)
+		snprintf(ret_text, size, "step %s failed, and the way back was interrupted%s", last->name, by);
+	else
+		snprintf(ret_text, size, "interrupted %s step %s%s", last->result[0] ? "after" : "in", last->name, by);
 }
 
 /* Everything was found good and only the last line is missing: and what stands agrees. */
@@ -35,10 +44,9 @@ static int finish(struct run *run, const char *current, struct error *error)
 	if (state->stage == JOURNAL_ROLLING_BACK) {
 		snprintf(reason, sizeof reason, "%s", state->run.reason);
 		return rollback_finish(run, reason[0] ? reason : "asked for",
-				       state->run.requested ? ROLLBACK_QUARANTINE : ROLLBACK_BLAMELESS, error);
+				       state->run.blamed ? ROLLBACK_QUARANTINE : ROLLBACK_BLAMELESS, error);
 	}
-	snprintf(reason, sizeof reason, "interrupted in step %s%s", last_step(&state->run),
-		 run->booting ? " by a restart of the machine" : "");
+	say_interrupted(run, reason, sizeof reason);
 	return rollback_finish(run, reason, ROLLBACK_BLAMELESS, error);
 }
 

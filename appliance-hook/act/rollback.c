@@ -153,22 +153,26 @@ static int walk(struct run *run, struct error *ret_first)
 	return result;
 }
 
-static void quarantine(struct run *run, const char *reason)
+/* True when it is there. */
+static bool quarantine(struct run *run, const char *reason)
 {
 	const struct journal_run *now = run_now(run);
 	struct error why = {0};
 
-	if (now->sha256[0] && quarantine_add(run->layout, now->sha256, left_by(now), reason, &why) < 0)
-		log_failure("quarantine", &why);
+	if (!now->sha256[0] || quarantine_add(run->layout, now->sha256, left_by(now), reason, &why) == 0)
+		return true;
+	log_failure("quarantine", &why);
+	return false;
 }
 
-static int enter(struct run *run, const char *reason, struct error *error)
+/* The blame is written down with the intent: an interruption must not let the release come again. */
+static int enter(struct run *run, const char *reason, enum rollback_blame blame, struct error *error)
 {
 	json_t *fields = NULL;
 
 	if (journal_state(run->journal)->stage == JOURNAL_ROLLING_BACK)
 		return 0;
-	fields = json_pack("{s:s}", "reason", reason);
+	fields = json_pack("{s:s,s:b}", "reason", reason, "blamed", (int)(blame == ROLLBACK_QUARANTINE));
 	if (!fields)
 		fields = json_object();
 	return run_enter_take(run, JOURNAL_ROLLING_BACK, fields, error);
@@ -183,10 +187,11 @@ static json_t *final_fields(const struct journal_run *now, const char *reason)
 	return json_pack("{s:s}", "reason", reason);
 }
 
-static int end(struct run *run, enum journal_stage stage, const char *reason, struct error *error)
+static int end(struct run *run, enum journal_stage stage, const char *reason, enum rollback_blame blame,
+	       struct error *error)
 {
 	/* Once more, where a full disk kept the way back from being announced. */
-	int status = enter(run, reason, error);
+	int status = enter(run, reason, blame, error);
 	if (journal_state(run->journal)->stage != JOURNAL_ROLLING_BACK)
 		return status;
 	json_t *fields = final_fields(run_now(run), reason);
@@ -200,16 +205,19 @@ int rollback_finish(struct run *run, const char *reason, enum rollback_blame bla
 	struct error why = {0}, unwritten = {0};
 
 	snprintf(sentence, sizeof sentence, "%.*s", (int)sizeof sentence - 1, reason);
-	if (enter(run, sentence, &unwritten) < 0)
+	if (enter(run, sentence, blame, &unwritten) < 0)
 		log_failure("journal", &unwritten);
-	if (blame == ROLLBACK_QUARANTINE)
+	bool kept = blame == ROLLBACK_BLAMELESS || quarantine(run, sentence);
+	int walked = walk(run, &why);
+	/* The way back may have made room. */
+	if (!kept)
 		quarantine(run, sentence);
-	if (walk(run, &why) < 0) {
+	if (walked < 0) {
 		snprintf(sentence, sizeof sentence, "%.150s; and the way back failed: %.140s", reason, why.text);
 		log_write(LOG_LEVEL_ERROR, "%s: INCONSISTENT: %s", run_now(run)->upgrade, sentence);
-		return end(run, JOURNAL_INCONSISTENT, sentence, error);
+		return end(run, JOURNAL_INCONSISTENT, sentence, blame, error);
 	}
-	int status = end(run, JOURNAL_ROLLED_BACK, sentence, error);
+	int status = end(run, JOURNAL_ROLLED_BACK, sentence, blame, error);
 	/* What the fallback of an earlier commit may still need stays. */
 	if (status == 0 && snapshot_trim(run->layout, journal_state(run->journal)->fallback_snapshot, &why) < 0)
 		log_failure("trimming", &why);
@@ -275,9 +283,9 @@ static int begin(struct run *run, const struct rollback_request *request, const 
 		status = watcher_arm(run->layout, run->journal, request->upgrade, error);
 	if (status < 0)
 		return status;
-	json_t *fields = json_pack("{s:s,s:s,s:s,s:s,s:b,s:b,s:s,s:s,s:s}", "upgrade", request->upgrade, "from",
-				   plan->from, "to", plan->to, "sha256", known ? hex : "", "requested", 1, "restore",
-				   (int)request->restore_data, "snapshot",
+	json_t *fields = json_pack("{s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:s,s:s,s:s}", "upgrade", request->upgrade, "from",
+				   plan->from, "to", plan->to, "sha256", known ? hex : "", "requested", 1, "blamed", 1,
+				   "restore", (int)request->restore_data, "snapshot",
 				   request->restore_data ? journal_state(run->journal)->fallback_snapshot : "",
 				   "audit_head", request->audit_head ? request->audit_head : "", "reason", "asked for");
 	if (!fields)

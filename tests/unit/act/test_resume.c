@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "appliance-hook/act/quarantine.h"
 #include "base/file.h"
 
 static char version[LAYOUT_VERSION_SIZE];
@@ -96,6 +97,38 @@ static void test_finishes_what_was_good(void **state)
 	assert_string_equal(fixture_whole(fixture, version), "1.1");
 }
 
+/* A release whose health was bad, killed before its digest was kept out: it is kept out all the same. */
+static void test_blame_survives(void **state)
+{
+	struct fixture *fixture = *state;
+	static const char *const faults[] = {"act.quarantine.write=kill", "act.back-stop.begin=kill",
+					     "act.quarantine.write=enospc"};
+	struct resume_report report = {0};
+	struct error error = {0};
+
+	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
+		char sha256[HASH_HEX_SIZE], upgrade[8];
+		bool quarantined = false;
+		int status = 0;
+		snprintf(upgrade, sizeof upgrade, "up-%zu", i);
+		fixture_stage(fixture, "1.1", FIXTURE_SICK, sha256);
+		struct switch_request request = fixture_order(fixture, upgrade, "1.1", sha256);
+		pid_t pid = fork();
+		if (pid == 0) {
+			struct run_result result = {0};
+			setenv("NIGHTSHIFT_FAULT", faults[i], 1);
+			_exit(switch_run(&fixture->layout, &request, NULL, NULL, &result, &error) == 0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(resume_run(&fixture->layout, 60000, &report, &error), 0);
+		assert_int_equal(fixture_stage_of(fixture), JOURNAL_ROLLED_BACK);
+		assert_int_equal(quarantine_has(&fixture->layout, sha256, &quarantined, &error), 0);
+		if (!quarantined)
+			fail_msg("%s: the sick release may come again", faults[i]);
+		assert_int_equal(quarantine_remove(&fixture->layout, sha256, &error), 0);
+	}
+}
+
 static void test_rollback_after_commit(void **state)
 {
 	struct fixture *fixture = *state;
@@ -174,6 +207,7 @@ int main(int argc, char **argv)
 #ifdef NIGHTSHIFT_FAULT_POINTS
 		TEST(test_watcher_brings_it_back),
 		TEST(test_finishes_what_was_good),
+		TEST(test_blame_survives),
 #endif
 		TEST(test_after_a_restart),
 		TEST(test_rollback_after_commit),
