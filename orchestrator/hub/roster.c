@@ -7,6 +7,7 @@
 
 struct node {
 	struct roster_entry entry;
+	int64_t spent; /* ms: when all that was spent will have come back */
 	struct node *next;
 };
 
@@ -119,4 +120,18 @@ const struct roster_entry *roster_find(const struct roster *roster, const uint8_
 	const struct node *node = *find(roster->buckets, roster->bucket_count, key);
 
 	return node && (!node->entry.expires || now < node->entry.expires) ? &node->entry : NULL;
+}
+
+bool roster_spend(struct roster *roster, const uint8_t key[static ROSTER_KEY_SIZE], int64_t now_ms)
+{
+	const int64_t cost = 1000 / ROSTER_STREAMS_A_SECOND;
+	struct node *node = *find(roster->buckets, roster->bucket_count, key);
+
+	if (!node)
+		return false;
+	int64_t spent = (node->spent > now_ms ? node->spent : now_ms) + cost;
+	if (spent > now_ms + ROSTER_STREAMS_AT_ONCE * cost)
+		return false;
+	node->spent = spent;
+	return true;
 }

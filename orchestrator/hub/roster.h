@@ -29,5 +29,11 @@ void roster_clear(struct roster *roster);
 /* NULL when unknown or expired at `now`. Borrowed until the next change. */
 const struct roster_entry *roster_find(const struct roster *roster, const uint8_t key[static ROSTER_KEY_SIZE],
 				       int64_t now);
+/* Takes one of the streams that this key may open now: ROSTER_STREAMS_AT_ONCE, and so many a second after that. What
+ * one appliance costs the engine is bounded by it, over however many connections. False: none is left, or it is
+ * unknown. */
+#define ROSTER_STREAMS_AT_ONCE  64
+#define ROSTER_STREAMS_A_SECOND 4
+bool roster_spend(struct roster *roster, const uint8_t key[static ROSTER_KEY_SIZE], int64_t now_ms);
 
 #endif

@@ -47,7 +47,7 @@ struct session {
 	struct switchboard *board;
 	struct wire_session *wire;
 	uint64_t number;
-	char address[INET6_ADDRSTRLEN];
+	char address[INET6_ADDRSTRLEN], network[INET6_ADDRSTRLEN];
 	struct roster_entry who; /* once logged in */
 	enum kind kind;
 	int64_t since_ms, alive_ms;
@@ -154,6 +154,8 @@ static bool on_subsystem(void *context, struct wire_channel *channel, const char
 	if (!row || !session->board->ready || !take_kind(session, row->kind))
 		return false;
 	if (row->kind == KIND_CONTROL && (session->control || session->forward))
+		return false;
+	if (!roster_spend(session->board->roster, session->who.key, clock_ticks_ms()))
 		return false;
 	if (row->kind == KIND_JOIN && !spend_join_key(session))
 		return false;
@@ -288,7 +290,7 @@ static int greet(struct session *session, struct wire_channel *channel, const st
 	return 0;
 }
 
-/* On an idle control stream only HELLO and heartbeats are the hub's. At anything else it stops: those bytes are the
+/* On an idle control stream HELLO and then heartbeats are the hub's. At anything else it stops: those bytes are the
  * engine's. */
 static int read_control(struct session *session, struct wire_channel *channel, struct error *error)
 {
@@ -301,7 +303,10 @@ static int read_control(struct session *session, struct wire_channel *channel, s
 		int status = frame_read(head, &frame, &used, error);
 		if (status < 0 || used == 0)
 			return status;
-		if (!lane->greeted || (frame.type == MESSAGE_HELLO && frame.flags == 0)) {
+		if (lane->greeted && frame.type == MESSAGE_HELLO) {
+			/* Each costs the engine a write. */
+			status = error_set(error, ERROR_DATA, "dialogue", "a control stream says hello once");
+		} else if (!lane->greeted) {
 			status = greet(session, channel, &frame, error);
 		} else if (frame.type == MESSAGE_HEARTBEAT) {
 			CLEANUP(jsonio_free) json_t *body = NULL;
@@ -420,7 +425,7 @@ static const struct wire_policy policy = {
 	.ended = on_ended,
 };
 
-int session_start_take(struct switchboard *board, int fd, const char *address, struct error *error)
+int session_start_take(struct switchboard *board, int fd, const char *address, const char *network, struct error *error)
 {
 	struct session *session = calloc(1, sizeof *session);
 
@@ -433,6 +438,7 @@ int session_start_take(struct switchboard *board, int fd, const char *address, s
 	session->since_ms = clock_ticks_ms();
 	session->half_open = true;
 	snprintf(session->address, sizeof session->address, "%s", address);
+	snprintf(session->network, sizeof session->network, "%s", network);
 	int status = wire_accept_take(board->wire, board->loop, fd, &policy, session, &session->wire, error);
 	if (status < 0) {
 		free(session);
@@ -464,9 +470,9 @@ bool session_is_half_open(const struct session *session)
 	return session->half_open;
 }
 
-const char *session_address(const struct session *session)
+const char *session_network(const struct session *session)
 {
-	return session->address;
+	return session->network;
 }
 
 const char *session_name(const struct session *session)
@@ -509,6 +515,7 @@ void session_tick(struct session *session, int64_t now_ms)
 
 void session_end(struct session *session, const char *why)
 {
+	leave_half_open(session);
 	wire_end(session->wire, why);
 }
 

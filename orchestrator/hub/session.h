@@ -12,14 +12,15 @@
 
 struct session;
 
-/* Takes an accepted non-blocking socket into the board's list. */
-int session_start_take(struct switchboard *board, int fd, const char *address, struct error *error) MUST_CHECK;
+/* Takes an accepted non-blocking socket into the board's list. `network` is what counts as one caller. */
+int session_start_take(struct switchboard *board, int fd, const char *address, const char *network,
+		       struct error *error) MUST_CHECK;
 /* At shutdown. */
 void session_free(struct session *session);
 struct session *session_next(const struct session *session);
 
 bool session_is_half_open(const struct session *session);
-const char *session_address(const struct session *session);
+const char *session_network(const struct session *session);
 /* "" before the login. */
 const char *session_name(const struct session *session);
 bool session_has_key(const struct session *session, const uint8_t key[static ROSTER_KEY_SIZE]);
@@ -29,6 +30,7 @@ uint64_t session_number(const struct session *session);
 
 /* Deadlines and what is due; once a second. */
 void session_tick(struct session *session, int64_t now_ms);
+/* At the next turn of the loop; it counts as half open no longer. */
 void session_end(struct session *session, const char *why);
 /* The engine is gone: its streams close, so that hooks say HELLO anew. */
 void session_engine_gone(struct session *session);

@@ -18,8 +18,8 @@
 
 #define TOTAL_MOST             30000
 #define HALF_OPEN_MOST         512
-#define ADDRESS_MOST           1024
-#define ADDRESS_HALF_OPEN_MOST 32
+#define NETWORK_MOST           1024
+#define NETWORK_HALF_OPEN_MOST 32
 #define ACCEPT_ROUND           64
 #define TICK_MS                1000
 /* Out of descriptors: waiting beats spinning. */
@@ -201,27 +201,43 @@ static void on_tick(void *context)
 	board->tick_timer = loop_after(board->loop, TICK_MS, on_tick, board);
 }
 
-static bool has_room(const struct switchboard *board, const char *address)
+/* Of one network so many and no more. When too many strangers are here the one that has not logged in for longest makes
+ * room: to keep others out somebody would have to come faster than they log in. */
+static bool make_room(struct switchboard *board, const char *network)
 {
+	struct session *oldest = NULL;
 	size_t here = 0, half_open_here = 0;
 
-	for (const struct session *session = board->sessions; session; session = session_next(session))
-		if (strcmp(session_address(session), address) == 0) {
-			here++;
-			if (session_is_half_open(session))
-				half_open_here++;
-		}
-	return board->total < TOTAL_MOST && board->half_open < HALF_OPEN_MOST && here < ADDRESS_MOST &&
-	       half_open_here < ADDRESS_HALF_OPEN_MOST;
+	for (struct session *session = board->sessions; session; session = session_next(session)) {
+		bool half_open = session_is_half_open(session);
+		if (half_open)
+			oldest = session; /* the list begins with the newest */
+		if (strcmp(session_network(session), network) != 0)
+			continue;
+		here++;
+		half_open_here += half_open;
+	}
+	if (board->total >= TOTAL_MOST || here >= NETWORK_MOST || half_open_here >= NETWORK_HALF_OPEN_MOST)
+		return false;
+	if (board->half_open >= HALF_OPEN_MOST && oldest)
+		session_end(oldest, "made room for a newer stranger");
+	return true;
 }
 
-static void name_address(const struct sockaddr_storage *peer, char address[static INET6_ADDRSTRLEN])
+/* One IPv6 customer has a /64 to call from. */
+static void name_address(struct sockaddr_storage *peer, char address[static INET6_ADDRSTRLEN],
+			 char network[static INET6_ADDRSTRLEN])
 {
-	const void *bytes = peer->ss_family == AF_INET6 ? (const void *)&((const struct sockaddr_in6 *)peer)->sin6_addr
-							: (const void *)&((const struct sockaddr_in *)peer)->sin_addr;
+	bool is_v6 = peer->ss_family == AF_INET6;
+	void *bytes = is_v6 ? (void *)&((struct sockaddr_in6 *)peer)->sin6_addr
+			    : (void *)&((struct sockaddr_in *)peer)->sin_addr;
 
 	if (!inet_ntop(peer->ss_family, bytes, address, INET6_ADDRSTRLEN))
 		snprintf(address, INET6_ADDRSTRLEN, "unknown");
+	if (is_v6)
+		memset((uint8_t *)bytes + 8, 0, 8);
+	if (!inet_ntop(peer->ss_family, bytes, network, INET6_ADDRSTRLEN))
+		snprintf(network, INET6_ADDRSTRLEN, "unknown");
 }
 
 static void on_connection(void *context, int fd, uint32_t events);
@@ -239,10 +255,14 @@ static void watch_listeners(void *context)
 
 static void pause_listening(struct switchboard *board)
 {
+	if (board->pause_timer)
+		return;
 	log_write(LOG_LEVEL_ERROR, "the hub has no descriptors left; new connections wait");
 	for (size_t i = 0; i < board->listener_count; i++)
 		loop_forget(board->loop, board->listeners[i]);
 	board->pause_timer = loop_after(board->loop, PAUSE_MS, watch_listeners, board);
+	if (!board->pause_timer)
+		watch_listeners(board);
 }
 
 static void on_connection(void *context, int listener, uint32_t events UNUSED)
@@ -253,20 +273,20 @@ static void on_connection(void *context, int listener, uint32_t events UNUSED)
 	for (unsigned i = 0; i < ACCEPT_ROUND; i++) {
 		struct sockaddr_storage peer = {0};
 		socklen_t size = sizeof peer;
-		char address[INET6_ADDRSTRLEN];
+		char address[INET6_ADDRSTRLEN], network[INET6_ADDRSTRLEN];
 		const int on = 1;
 		int fd = accept4(listener, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
 			pause_listening(board);
 		if (fd < 0)
 			return;
-		name_address(&peer, address);
-		if (!has_room(board, address)) {
+		name_address(&peer, address, network);
+		if (!make_room(board, network)) {
 			close(fd);
 			continue;
 		}
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-		if (session_start_take(board, fd, address, &error) < 0)
+		if (session_start_take(board, fd, address, network, &error) < 0)
 			log_failure("a new connection", &error);
 	}
 }

@@ -101,12 +101,36 @@ static void test_tickets_are_counted_and_the_oldest_makes_room(void **state UNUS
 	assert_int_equal(tickets_allow(&tickets, "last"), 0);
 }
 
+static void test_streams_of_a_key_are_counted(void **state)
+{
+	struct roster *roster;
+	struct roster_entry box = {.key = {1}, .name = "box"};
+	const uint8_t stranger[ROSTER_KEY_SIZE] = {2};
+	struct error error;
+
+	(void)state;
+	assert_int_equal(roster_new(&roster, &error), 0);
+	assert_int_equal(roster_admit(roster, &box, &error), 0);
+	assert_false(roster_spend(roster, stranger, 1000));
+	for (int i = 0; i < ROSTER_STREAMS_AT_ONCE; i++)
+		assert_true(roster_spend(roster, box.key, 1000));
+	assert_false(roster_spend(roster, box.key, 1000));
+	/* To be admitted again brings nothing back; time does. */
+	assert_int_equal(roster_admit(roster, &box, &error), 0);
+	assert_false(roster_spend(roster, box.key, 1000));
+	for (int i = 0; i < ROSTER_STREAMS_A_SECOND; i++)
+		assert_true(roster_spend(roster, box.key, 2000));
+	assert_false(roster_spend(roster, box.key, 2000));
+	roster_free(&roster);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_keys_are_found_replaced_and_dismissed),
 		cmocka_unit_test(test_a_key_ends_at_its_hour),
 		cmocka_unit_test(test_thousands_stay_apart),
+		cmocka_unit_test(test_streams_of_a_key_are_counted),
 		cmocka_unit_test(test_tickets_are_counted_and_the_oldest_makes_room),
 	};
 

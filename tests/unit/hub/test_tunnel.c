@@ -120,6 +120,27 @@ static void test_letting_go_brings_a_new_hello(void **state)
 	json_decref(hello);
 }
 
+/* Or one appliance could keep the engine busy for all of them. */
+static void test_hello_is_said_once(void **state)
+{
+	struct rig *rig = *state;
+	CLEANUP(jsonio_free) json_t *body = NULL;
+	struct error error;
+	bool pending = false;
+	json_t *hello;
+
+	rig_engine(rig);
+	rig_link(rig, &plain);
+	rig_open_tunnel(rig);
+	struct stream *hook = rig_hello(rig, &hello);
+	body = json_deep_copy(jsonio_member(hello, "body"));
+	assert_int_equal(stream_send(hook, MESSAGE_HELLO, 0, 9, body, &error), 0);
+	assert_int_equal(stream_flush(hook, &pending, &error), 0);
+	assert_true(rig_is_closed(stream_fd(hook)));
+	stream_free(&hook);
+	json_decref(hello);
+}
+
 static void test_a_slow_reader_holds_the_sender(void **state)
 {
 	struct rig *rig = *state;
@@ -572,6 +593,7 @@ int main(void)
 		TEST(test_the_tunnel_ends_on_time),
 		TEST(test_another_host_key_is_refused),
 		TEST(test_a_link_without_a_join_says_so),
+		TEST(test_hello_is_said_once),
 		TEST(test_a_name_and_a_second_port),
 		TEST(test_hook_sock_goes_to_check),
 		TEST(test_a_connection_that_the_hub_ends_comes_again),
