@@ -197,6 +197,28 @@ int layout_verify(const struct layout *layout, const char *version, struct error
 	return status < 0 ? error_prefix(error, "release %s", version) : 0;
 }
 
+int layout_remove(const struct layout *layout, const char *version, struct error *error)
+{
+	char trash[LAYOUT_VERSION_SIZE + 16], path[LAYOUT_VERSION_SIZE + 32];
+
+	snprintf(trash, sizeof trash, LAYOUT_TRASH "%s", version);
+	int status = file_remove_tree_at(layout->releases, trash, error);
+	if (status == 0 && faccessat(layout->releases, version, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+		status = point_pass("act.trim.rename", error);
+		if (status == 0)
+			status = file_rename_at(layout->releases, version, layout->releases, trash, error);
+	}
+	if (status == 0)
+		status = point_pass("act.trim.remove", error);
+	if (status == 0)
+		status = file_remove_tree_at(layout->releases, trash, error);
+	snprintf(path, sizeof path, "hooks/%s", version);
+	if (status == 0)
+		status = file_remove_tree_at(layout->state, path, error);
+	snprintf(path, sizeof path, "manifests/%.63s.json", version);
+	return status == 0 ? file_remove_tree_at(layout->state, path, error) : status;
+}
+
 int64_t layout_generation(const struct layout *layout)
 {
 	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(64);

@@ -41,6 +41,10 @@ int layout_hooks(const struct layout *layout, const char *version, int *ret_fd, 
 /* Whether the tree and the hooks of V are, byte for byte, what its manifest says. */
 int layout_verify(const struct layout *layout, const char *version, struct error *error) MUST_CHECK;
 
+/* Tree, hooks and manifest of V. Out of sight by one rename first: a tree that is half removed never bears a version's
+ * name. */
+int layout_remove(const struct layout *layout, const char *version, struct error *error) MUST_CHECK;
+
 /* STATE/generation; 0 when there is none. */
 int64_t layout_generation(const struct layout *layout);
 

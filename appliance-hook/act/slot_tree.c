@@ -52,30 +52,6 @@ static int64_t sealed_at(const struct layout *layout, const char *version)
 	return fstatat(layout->state, path, &status, AT_SYMLINK_NOFOLLOW) == 0 ? status.st_mtime : 0;
 }
 
-/* Out of sight by one rename first: a tree that is half removed never bears a version's name. */
-static int remove_release(const struct layout *layout, const char *version, struct error *error)
-{
-	char trash[LAYOUT_VERSION_SIZE + 16], path[LAYOUT_VERSION_SIZE + 32];
-
-	snprintf(trash, sizeof trash, LAYOUT_TRASH "%s", version);
-	int status = file_remove_tree_at(layout->releases, trash, error);
-	if (status == 0)
-		status = point_pass("act.trim.rename", error);
-	if (status == 0)
-		status = file_rename_at(layout->releases, version, layout->releases, trash, error);
-	if (status == 0)
-		status = point_pass("act.trim.remove", error);
-	if (status == 0)
-		status = file_remove_tree_at(layout->releases, trash, error);
-	snprintf(path, sizeof path, "hooks/%s", version);
-	if (status == 0)
-		status = file_remove_tree_at(layout->state, path, error);
-	snprintf(path, sizeof path, "manifests/%.63s.json", version);
-	if (status == 0)
-		status = file_remove_tree_at(layout->state, path, error);
-	return status;
-}
-
 static int newest_first(const void *a, const void *b)
 {
 	const struct release *left = a, *right = b;
@@ -140,7 +116,7 @@ static int mark_good(const struct layout *layout, const char *version, const cha
 		if (kept < layout->settings->keep)
 			kept++;
 		else
-			status = remove_release(layout, list[i].version, error);
+			status = layout_remove(layout, list[i].version, error);
 	}
 	return status;
 }

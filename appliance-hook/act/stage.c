@@ -171,6 +171,15 @@ static unsigned strictness(void)
 	return geteuid() == 0 ? TREE_SEALED | TREE_OWNERS : TREE_SEALED;
 }
 
+static int own_part(const struct seal *seal, int directory, enum manifest_root root, struct error *error)
+{
+	int status = tree_own(directory, seal->manifest, root, error);
+
+	if (status == 0)
+		status = point_pass("act.seal.verify", error);
+	return status == 0 ? tree_verify(directory, seal->manifest, root, strictness(), error) : status;
+}
+
 /* From the top: once the directory is root's and closed, nobody comes in any more by its name; tree_own then takes what
  * is below, and what some open descriptor could still change is found by the seal. */
 static int own(struct seal *seal, struct error *error)
@@ -184,11 +193,7 @@ static int own(struct seal *seal, struct error *error)
 	if (status == 0)
 		status = open_part(seal, "tree", &tree, error);
 	if (status == 0)
-		status = tree_own(tree, seal->manifest, MANIFEST_TREE, error);
-	if (status == 0)
-		status = point_pass("act.seal.verify", error);
-	if (status == 0)
-		status = tree_verify(tree, seal->manifest, MANIFEST_TREE, strictness(), error);
+		status = own_part(seal, tree, MANIFEST_TREE, error);
 	if (status == 0)
 		status = point_pass("act.seal.sync", error);
 	return status == 0 ? file_sync_filesystem(tree, error) : status;
@@ -211,7 +216,10 @@ static int place_hooks(struct seal *seal, struct error *error)
 		status = file_remove_tree_at(hooks, seal->version, error);
 	if (status < 0 || !has_hooks(seal->manifest))
 		return status;
+	/* Looked at before it is copied, too: whoever filled it may have left more than the release's. */
 	status = open_part(seal, "hooks", &from, error);
+	if (status == 0)
+		status = own_part(seal, from, MANIFEST_HOOKS, error);
 	if (status == 0)
 		status = point_pass("act.seal.hooks", error);
 	if (status == 0)
@@ -219,14 +227,18 @@ static int place_hooks(struct seal *seal, struct error *error)
 	if (status == 0 && (placed = openat(hooks, part, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)) < 0)
 		status = error_set_errno(error, ERROR_CANNOT_CREATE, "hooks", "%s cannot be opened", part);
 	if (status == 0)
-		status = tree_own(placed, seal->manifest, MANIFEST_HOOKS, error);
-	if (status == 0)
-		status = tree_verify(placed, seal->manifest, MANIFEST_HOOKS, strictness(), error);
+		status = own_part(seal, placed, MANIFEST_HOOKS, error);
 	if (status == 0)
 		status = file_sync_filesystem(placed, error);
 	if (status == 0)
 		status = point_pass("act.seal.hooks-rename", error);
-	return status == 0 ? file_rename_at(hooks, part, hooks, seal->version, error) : status;
+	if (status == 0)
+		status = file_rename_at(hooks, part, hooks, seal->version, error);
+	/* A full disk gets its room back. */
+	struct error why;
+	if (status < 0 && file_remove_tree_at(hooks, part, &why) < 0)
+		log_failure("removing hooks", &why);
+	return status;
 }
 
 static int place(struct seal *seal, struct error *error)
@@ -251,7 +263,7 @@ static int meet_standing(const struct seal *seal, const struct journal_state *st
 {
 	CLEANUP(manifest_free) struct manifest *standing = NULL;
 	uint8_t found[HASH_SIZE];
-	char hex[HASH_HEX_SIZE], trash[LAYOUT_VERSION_SIZE + 16];
+	char hex[HASH_HEX_SIZE];
 	struct error ignored;
 
 	*ret_same = false;
@@ -268,11 +280,7 @@ static int meet_standing(const struct seal *seal, const struct journal_state *st
 		return error_set(error, ERROR_NOT_NOW, "fallback",
 				 "%s stands as the fallback with other bytes; upgrade to another version first",
 				 seal->version);
-	snprintf(trash, sizeof trash, LAYOUT_TRASH "%s", seal->version);
-	int status = file_remove_tree_at(seal->layout->releases, trash, error);
-	if (status == 0)
-		status = file_rename_at(seal->layout->releases, seal->version, seal->layout->releases, trash, error);
-	return status == 0 ? file_remove_tree_at(seal->layout->releases, trash, error) : status;
+	return layout_remove(seal->layout, seal->version, error);
 }
 
 static int check_quarantine(const struct seal *seal, struct error *error)
@@ -346,34 +354,33 @@ int stage_seal(const struct layout *layout, const char *version, const char *sha
 	return status == 0 ? stage_seal_locked(layout, journal, version, sha256, error) : status;
 }
 
+int stage_forget(struct journal *journal, const char *version, struct error *error)
+{
+	const struct journal_state *state = journal_state(journal);
+
+	return strcmp(state->staged, version) == 0 ? note(journal, JOURNAL_IDLE, "", "", error) : 0;
+}
+
 int stage_discard(const struct layout *layout, const char *version, struct error *error)
 {
 	CLEANUP(file_close) int lock = -1;
 	CLEANUP(journal_free) struct journal *journal = NULL;
-	char name[STAGING_SIZE], path[LAYOUT_VERSION_SIZE + 32];
+	char name[STAGING_SIZE];
 	int status = layout_lock(layout, 2000, &lock, error);
 
 	if (status == 0)
 		status = journal_open(layout->state, JOURNAL_WRITE, &journal, error);
 	if (status == 0)
 		status = check_version(layout, journal_state(journal), version, error);
-	if (status < 0)
-		return status;
-	const struct journal_state *state = journal_state(journal);
+	/* First the word, then the bytes: what is half removed is not called staged. */
+	if (status == 0)
+		status = stage_forget(journal, version, error);
+	if (status == 0)
+		status = point_pass("act.discard.remove", error);
 	snprintf(name, sizeof name, LAYOUT_STAGING "%.63s", version);
-	status = point_pass("act.discard.remove", error);
 	if (status == 0)
 		status = file_remove_tree_at(layout->releases, name, error);
-	if (status < 0 || strcmp(state->fallback, version) == 0)
+	if (status < 0 || strcmp(journal_state(journal)->fallback, version) == 0)
 		return status;
-	status = file_remove_tree_at(layout->releases, version, error);
-	snprintf(path, sizeof path, "hooks/%s", version);
-	if (status == 0)
-		status = file_remove_tree_at(layout->state, path, error);
-	snprintf(path, sizeof path, "manifests/%s.json", version);
-	if (status == 0)
-		status = file_remove_tree_at(layout->state, path, error);
-	if (status == 0 && strcmp(state->staged, version) == 0)
-		status = note(journal, JOURNAL_IDLE, "", "", error);
-	return status;
+	return layout_remove(layout, version, error);
 }

@@ -26,6 +26,9 @@ int stage_seal(const struct layout *layout, const char *version, const char *sha
 int stage_seal_locked(const struct layout *layout, struct journal *journal, const char *version, const char *sha256,
 		      struct error *error) MUST_CHECK;
 
+/* V is not staged any more, as the journal says it; nothing is removed. For a caller that holds the lock. */
+int stage_forget(struct journal *journal, const char *version, struct error *error) MUST_CHECK;
+
 /* Removes what was staged of V, sealed or not; never what runs or is the fallback. Takes the lock. */
 int stage_discard(const struct layout *layout, const char *version, struct error *error) MUST_CHECK;
 

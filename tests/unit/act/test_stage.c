@@ -65,8 +65,49 @@ static void test_refuses_altered_bytes(void **state)
 			fail_msg("%s was altered and sealed", altered[i]);
 		assert_false(fixture_exists(fixture, "product/releases/1.1"));
 		assert_false(fixture_exists(fixture, "product/releases/.staging-1.1"));
+		assert_false(fixture_exists(fixture, "state/shop/hooks/.1.1.part"));
 	}
 }
+
+/* More than the release's in hooks/ does not even reach STATE, which may be small. */
+static void test_copies_no_strange_hooks(void **state)
+{
+	struct fixture *fixture = *state;
+	struct error error = {0};
+	char sha256[HASH_HEX_SIZE];
+
+	fixture_fill(fixture, "1.1", FIXTURE_HOOKS, sha256);
+	fixture_write(fixture, "product/releases/.staging-1.1/hooks/other", "much");
+	assert_int_equal(setenv("NIGHTSHIFT_FAULT", "act.copy.file=kill", 1), 0);
+	assert_int_equal(stage_seal(&fixture->layout, "1.1", sha256, &error), -ERROR_DATA);
+	assert_int_equal(unsetenv("NIGHTSHIFT_FAULT"), 0);
+}
+
+#ifdef NIGHTSHIFT_FAULT_POINTS
+/* Killed while it discards: what is half gone is not said to be staged, and can be staged again. */
+static void test_discard_is_interrupted(void **state)
+{
+	struct fixture *fixture = *state;
+	static const char *const faults[] = {"act.discard.remove=kill", "file.remove:4=kill"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
+		struct error error = {0};
+		char sha256[HASH_HEX_SIZE];
+		int status = 0;
+		fixture_stage(fixture, "1.1", FIXTURE_HOOKS, sha256);
+		pid_t pid = fork();
+		if (pid == 0) {
+			setenv("NIGHTSHIFT_FAULT", faults[i], 1);
+			_exit(stage_discard(&fixture->layout, "1.1", &error) == 0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(fixture_stage_of(fixture), JOURNAL_IDLE);
+		fixture_stage(fixture, "1.1", FIXTURE_HOOKS, sha256);
+		assert_int_equal(layout_verify(&fixture->layout, "1.1", &error), 0);
+	}
+}
+#endif
 
 /* Somebody still holds a file open for writing: its bytes are not yet what they will be. */
 static void test_refuses_open_writer(void **state)
@@ -291,6 +332,10 @@ int main(int argc, char **argv)
 		TEST(test_seals),
 		TEST(test_refuses_altered_bytes),
 		TEST(test_refuses_open_writer),
+		TEST(test_copies_no_strange_hooks),
+#ifdef NIGHTSHIFT_FAULT_POINTS
+		TEST(test_discard_is_interrupted),
+#endif
 		TEST(test_full_disk_is_refused),
 		TEST(test_adopts_once),
 		cmocka_unit_test(test_adopts_a_tree),
