@@ -12,6 +12,7 @@
 #include "appliance-hook/act/rollback.h"
 #include "appliance-hook/act/slot.h"
 #include "appliance-hook/act/snapshot.h"
+#include "appliance-hook/act/stage.h"
 #include "appliance-hook/act/units.h"
 #include "appliance-hook/act/watcher.h"
 #include "base/file.h"
@@ -163,6 +164,15 @@ static bool is_local(const struct switch_request *request)
 	return strncmp(request->upgrade, LOCAL_PREFIX, strlen(LOCAL_PREFIX)) == 0;
 }
 
+/* Whoever signs orders may not give one the name of those that need no fence. */
+static int check_origin(const struct switch_request *request, struct error *error)
+{
+	if (is_local(request) == (request->order_key[0] == '\0'))
+		return 0;
+	return error_set(error, ERROR_DATA, "upgrade", "upgrade %s: only what no order key signed is called \"%s…\"",
+			 request->upgrade, LOCAL_PREFIX);
+}
+
 /* Asked again for what has ended under this very fence: the answer was lost, not the work. */
 static int is_repeated(const struct layout *layout, const struct switch_request *request,
 		       const struct journal_state *state, bool *ret_repeated, struct error *error)
@@ -208,6 +218,21 @@ static int check_release(const struct layout *layout, const struct switch_reques
 	return status;
 }
 
+/* Nothing of the release runs before it was hashed again. What has changed since it was sealed is not staged any more:
+ * else it would be taken for staged the next time, too. */
+static int check_bytes(const struct layout *layout, struct journal *journal, const struct switch_request *request,
+		       struct error *error)
+{
+	struct error why = {0};
+	int status = point_pass("act.prepare.verify", error);
+
+	if (status == 0)
+		status = slot_backend(layout->settings)->prepare(layout, request->version, error);
+	if (status == -ERROR_DATA && stage_forget(journal, request->version, &why) < 0)
+		log_failure("forgetting what was staged", &why);
+	return status;
+}
+
 static int check_ready(const struct layout *layout, const struct switch_request *request,
 		       const struct journal_state *state, const char *current, const struct manifest *manifest,
 		       struct error *error)
@@ -223,11 +248,7 @@ static int check_ready(const struct layout *layout, const struct switch_request 
 
 	if (status == 0)
 		status = hooks_run(layout, &call, error);
-	if (status == 0)
-		status = point_pass("act.prepare.verify", error);
-	if (status == 0)
-		status = slot_backend(layout->settings)->prepare(layout, request->version, error);
-	/* Hashing a large tree takes its time. */
+	/* Hashing a large tree takes its time, and so does a hook. */
 	return status == 0 ? check_window(request, error) : status;
 }
 
@@ -276,7 +297,10 @@ int switch_run(const struct layout *layout, const struct switch_request *request
 	CLEANUP(manifest_free) struct manifest *manifest = NULL;
 	char current[LAYOUT_VERSION_SIZE];
 	bool repeated = false;
-	int status = layout_lock(layout, 0, &lock, error);
+	int status = check_origin(request, error);
+
+	if (status == 0)
+		status = layout_lock(layout, 0, &lock, error);
 
 	if (status == 0)
 		status = journal_open(layout->state, JOURNAL_WRITE, &journal, error);
@@ -300,6 +324,8 @@ int switch_run(const struct layout *layout, const struct switch_request *request
 		status = slot_backend(layout->settings)->current(layout, current, error);
 	if (status == 0)
 		status = check_release(layout, request, &manifest, error);
+	if (status == 0)
+		status = check_bytes(layout, journal, request, error);
 	if (status == 0)
 		status = check_ready(layout, request, state, current, manifest, error);
 	if (status == 0)

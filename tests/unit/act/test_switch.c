@@ -251,10 +251,26 @@ static void test_altered_release_is_refused(void **state)
 	struct fixture *fixture = *state;
 	char sha256[HASH_HEX_SIZE];
 
-	fixture_stage(fixture, "1.1", FIXTURE_GOOD, sha256);
-	fixture_write(fixture, "product/releases/1.1/version", "1.X");
-	struct switch_request request = fixture_order(fixture, "up-1", "1.1", sha256);
-	refuse(fixture, &request, ERROR_DATA, "tree");
+	static const char *const altered[] = {"product/releases/1.1/version", "state/shop/hooks/1.1/preflight"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(altered); i++) {
+		CLEANUP(run_result_free) struct run_result result = {0};
+		CLEANUP(jsonio_free) json_t *status = NULL;
+		struct error error = {0};
+		fixture_stage(fixture, "1.1", FIXTURE_HOOKS, sha256);
+		fixture_write(fixture, altered[i], "#!/bin/sh\nexit 0\n");
+		struct switch_request request = fixture_order(fixture, "up-1", "1.1", sha256);
+		assert_int_equal(switch_run(&fixture->layout, &request, NULL, NULL, &result, &error), -ERROR_DATA);
+		assert_string_equal(error.name, "tree");
+		assert_string_equal(fixture_whole(fixture, version), "1.0");
+		assert_false(fixture_exists(fixture, "units.log"));
+		/* Not even a hook of it ran, and it is not said to be staged. */
+		assert_false(fixture_exists(fixture, "hooks.log"));
+		assert_int_equal(status_read(&fixture->layout, &status, &error), 0);
+		assert_string_equal(jsonio_string(status, "state"), "idle");
+		assert_null(json_object_get(status, "staged"));
+	}
+	assert_int_equal(fixture_upgrade(fixture, "up-2", "1.1", FIXTURE_HOOKS), JOURNAL_COMMITTED);
 }
 
 static void test_local_needs_no_fence(void **state)
@@ -266,6 +282,11 @@ static void test_local_needs_no_fence(void **state)
 
 	fixture_stage(fixture, "1.1", FIXTURE_GOOD, sha256);
 	struct switch_request request = fixture_order(fixture, "local-1", "1.1", sha256);
+	refuse(fixture, &request, ERROR_DATA, "upgrade");
+	request.upgrade = "up-1";
+	request.order_key = "";
+	refuse(fixture, &request, ERROR_DATA, "upgrade");
+	request.upgrade = "local-1";
 	request.fence = 0;
 	request.order_key = "";
 	assert_int_equal(switch_run(&fixture->layout, &request, NULL, NULL, &result, &error), 0);
