@@ -12,6 +12,7 @@
 #define DAY            (24 * 60 * 60)
 #define TIMESTAMP_LIFE (7 * DAY)
 #define VERSION_MOST   (INT64_C(1) << 53)
+#define STRANGERS_MOST 1000
 
 struct catalogue {
 	struct role_root *root;
@@ -42,8 +43,8 @@ const uint8_t *catalogue_root_hash(const struct catalogue *catalogue)
 	return catalogue->root_hash;
 }
 
-/* The highest N of N.ROLE.json; 0 when there is none. */
-static int newest(int metadata, const char *role, int64_t *ret_version, struct error *error)
+/* The highest N of N.ROLE.json that is at most `most`; 0 when there is none. */
+static int newest(int metadata, const char *role, int64_t most, int64_t *ret_version, struct error *error)
 {
 	int copy = openat(metadata, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *directory = copy < 0 ? NULL : fdopendir(copy);
@@ -60,7 +61,7 @@ static int newest(int metadata, const char *role, int64_t *ret_version, struct e
 		if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
 			continue;
 		long long version = strtoll(entry->d_name, &end, 10);
-		if (!strcmp(end, suffix) && version <= VERSION_MOST && version > highest)
+		if (!strcmp(end, suffix) && version <= most && version > highest)
 			highest = version;
 	}
 	closedir(directory);
@@ -83,7 +84,7 @@ static int load_root(struct catalogue *catalogue, int metadata, struct error *er
 	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(ROLE_ROOT_MOST), first = BUFFER_INIT(ROLE_ROOT_MOST);
 	CLEANUP(envelope_free) struct envelope *envelope = NULL;
 	int64_t version = 0;
-	if (newest(metadata, "root", &version, error))
+	if (newest(metadata, "root", VERSION_MOST, &version, error))
 		return -(int)error->code;
 	if (!version)
 		return error_set(error, ERROR_DATA, "missing", "nothing was imported yet");
@@ -96,6 +97,26 @@ static int load_root(struct catalogue *catalogue, int metadata, struct error *er
 	return 0;
 }
 
+/* The newest that those who hold the role now have signed. What a thief numbered above it, with a key that was rotated
+ * out since, is passed over: only as many as one may find in a folder that the importer alone writes. */
+static int find_snapshot(struct catalogue *catalogue, int metadata, struct buffer *ret_bytes,
+			 struct envelope **ret_envelope, struct error *error)
+{
+	int64_t most = VERSION_MOST, version = 0;
+	for (int i = 0; i < STRANGERS_MOST; i++, most = version - 1) {
+		buffer_clear(ret_bytes);
+		envelope_free(ret_envelope);
+		if (newest(metadata, "snapshot", most, &version, error) ||
+		    read_role(metadata, version, "snapshot", ret_bytes, ret_envelope, error))
+			return -(int)error->code;
+		if (envelope_verify(*ret_envelope, &catalogue->root->roles[ROLE_SNAPSHOT], "snapshot", error) == 0) {
+			catalogue->snapshot_version = version;
+			return 0;
+		}
+	}
+	return -(int)error->code;
+}
+
 /* Returns the version of targets that the newest snapshot names. */
 static int load_snapshot(struct catalogue *catalogue, int metadata, int64_t *ret_targets, struct error *error)
 {
@@ -103,9 +124,7 @@ static int load_snapshot(struct catalogue *catalogue, int metadata, int64_t *ret
 	CLEANUP(envelope_free) struct envelope *envelope = NULL;
 	struct role_meta meta;
 	bool named = false;
-	if (newest(metadata, "snapshot", &catalogue->snapshot_version, error) ||
-	    read_role(metadata, catalogue->snapshot_version, "snapshot", &bytes, &envelope, error) ||
-	    envelope_verify(envelope, &catalogue->root->roles[ROLE_SNAPSHOT], "snapshot", error) ||
+	if (find_snapshot(catalogue, metadata, &bytes, &envelope, error) ||
 	    role_meta_read(envelope_signed(envelope), "targets.json", &meta, &named, error))
 		return -(int)error->code;
 	if (!named)
@@ -137,7 +156,7 @@ int catalogue_load(int releases, struct catalogue **ret_catalogue, struct error 
 
 /* What the timestamp that stands says; zeroes when there is none that can be believed. */
 static void read_timestamp(const struct catalogue *catalogue, int releases, struct role_head *ret_head,
-			   int64_t *ret_snapshot)
+			   struct role_meta *ret_snapshot)
 {
 	CLEANUP(file_close) int fd = -1;
 	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(ROLE_TIMESTAMP_MOST);
@@ -153,7 +172,7 @@ static void read_timestamp(const struct catalogue *catalogue, int releases, stru
 	    role_head(envelope_signed(envelope), ROLE_TIMESTAMP, "timestamp", &head, &error) == 0 &&
 	    role_meta_read(envelope_signed(envelope), "snapshot.json", &meta, &named, &error) == 0 && named) {
 		*ret_head = head;
-		*ret_snapshot = meta.version;
+		*ret_snapshot = meta;
 	}
 }
 
@@ -161,10 +180,13 @@ int catalogue_timestamp_due(const struct catalogue *catalogue, int releases, int
 			    json_t **ret_snapshot, int64_t *ret_after, struct error *error)
 {
 	struct role_head head = {0};
-	int64_t snapshot = 0;
+	struct role_meta snapshot = {0};
 	char hex[HASH_HEX_SIZE];
 	read_timestamp(catalogue, releases, &head, &snapshot);
-	*ret_due = snapshot != catalogue->snapshot_version || head.expires - now < TIMESTAMP_LIFE - DAY;
+	/* By its hash too: after a rotation another snapshot may bear the same number. */
+	*ret_due = snapshot.version != catalogue->snapshot_version ||
+		   (snapshot.has_sha256 && !hash_equal(snapshot.sha256, catalogue->snapshot_hash)) ||
+		   head.expires - now < TIMESTAMP_LIFE - DAY;
 	*ret_after = head.version;
 	if (!*ret_due)
 		return 0;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "keys/envelope.h"
 
 #define COPY_CHUNK (128 * 1024)
 #define COPY_NAME  (2 * HASH_SIZE + 32)
@@ -118,24 +119,36 @@ int copy_target(int releases, const char *path, const uint8_t sha256[static HASH
 	return place(releases, name, bytes, error);
 }
 
-int copy_metadata(int source, int releases, const char *name, size_t most, struct error *error)
+/* Signed by those who hold the role now. What a thief signed with keys that were rotated out, or what is damaged, is
+ * not. */
+static bool is_held(const struct buffer *bytes, const struct key_set *holders)
+{
+	CLEANUP(envelope_free) struct envelope *envelope = NULL;
+	struct error ignored;
+
+	return envelope_parse(bytes->data, bytes->size, "metadata", &envelope, &ignored) == 0 &&
+	       envelope_verify(envelope, holders, "metadata", &ignored) == 0;
+}
+
+int copy_metadata(int source, const char *file, int releases, const char *name, size_t most,
+		  const struct key_set *holders, struct error *error)
 {
 	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(most);
 	CLEANUP(buffer_free) struct buffer standing = BUFFER_INIT(most);
 	CLEANUP(file_close) int from = -1;
 	CLEANUP(file_close) int there = -1;
 	struct error missing;
-	int status = file_open_beneath(source, name, O_RDONLY, 0, &from, error);
+	int status = file_open_beneath(source, file, O_RDONLY, 0, &from, error);
 
 	if (status == 0)
-		status = file_read_fd(from, name, &bytes, error);
+		status = file_read_fd(from, file, &bytes, error);
 	if (status < 0)
 		return status;
 	if (file_open_beneath(releases, name, O_RDONLY, 0, &there, &missing) == 0 &&
 	    file_read_fd(there, name, &standing, &missing) == 0 && standing.size == bytes.size &&
 	    memcmp(standing.data, bytes.data, bytes.size) == 0)
 		return 0;
-	if (standing.size && strcmp(name, "metadata/timestamp.json") != 0)
+	if (standing.size && strcmp(name, "metadata/timestamp.json") != 0 && !(holders && !is_held(&standing, holders)))
 		return error_set(error, ERROR_DATA, "mix", "%s differs from the one that was imported before", name);
 	return place(releases, name, &bytes, error);
 }
@@ -143,8 +156,16 @@ int copy_metadata(int source, int releases, const char *name, size_t most, struc
 #define COPY_TRUST      "trust"
 #define COPY_TRUST_NEXT "trust.next"
 
-/* Takes the descriptor. */
-static int copy_directory(int from, int to, struct error *error)
+static int copy_file(int from, int to, const char *name, struct error *error)
+{
+	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(MANIFEST_BYTES_MOST);
+	int status = file_read_at(from, name, &bytes, error);
+
+	return status < 0 ? status : file_replace_at(to, name, bytes.data, bytes.size, 0644, error);
+}
+
+/* Files, and the one level of folders that a trusted set has: the roots that it came by. Takes the first descriptor. */
+static int copy_directory(int from, int to, int levels, struct error *error)
 {
 	DIR *entries = fdopendir(from);
 	int status = 0;
@@ -155,12 +176,22 @@ static int copy_directory(int from, int to, struct error *error)
 		return status;
 	}
 	for (struct dirent *entry; status == 0 && (entry = readdir(entries));) {
-		CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(MANIFEST_BYTES_MOST);
+		CLEANUP(file_close) int below = -1;
+		struct stat is;
+		int folder = -1;
 		if (entry->d_name[0] == '.')
 			continue;
-		status = file_read_at(from, entry->d_name, &bytes, error);
+		if (levels == 0 || fstatat(from, entry->d_name, &is, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(is.st_mode)) {
+			status = copy_file(from, to, entry->d_name, error);
+			continue;
+		}
+		status = file_make_directory_at(to, entry->d_name, 0755, error);
 		if (status == 0)
-			status = file_replace_at(to, entry->d_name, bytes.data, bytes.size, 0644, error);
+			status = file_open_beneath(to, entry->d_name, O_RDONLY | O_DIRECTORY, 0, &below, error);
+		if (status == 0)
+			status = file_open_beneath(from, entry->d_name, O_RDONLY | O_DIRECTORY, 0, &folder, error);
+		if (status == 0)
+			status = copy_directory(folder, below, levels - 1, error);
 	}
 	closedir(entries);
 	return status;
@@ -179,7 +210,7 @@ int copy_trust_begin(int releases, int *ret_directory, struct error *error)
 	if (status == 0)
 		status = file_open_beneath(releases, COPY_TRUST, O_RDONLY | O_DIRECTORY, 0, &standing, error);
 	if (status == 0)
-		status = copy_directory(standing, next, error);
+		status = copy_directory(standing, next, 1, error);
 	if (status == 0) {
 		*ret_directory = next;
 		next = -1;

@@ -3,6 +3,7 @@
 #define IMPORT_COPY_H
 
 #include "base/buffer.h"
+#include "keys/key.h"
 #include "release/manifest.h"
 
 /* metadata/, targets/, blobs/ and trust/ beneath `releases`. */
@@ -13,8 +14,10 @@ int copy_blob(int source, int releases, const struct manifest_blob *blob, struct
 /* targets/DIRECTORY/SHA256.NAME, from bytes that were verified. */
 int copy_target(int releases, const char *path, const uint8_t sha256[static HASH_SIZE], const struct buffer *bytes,
 		struct error *error) MUST_CHECK;
-/* A metadata file by its name beneath both, byte for byte; versioned ones that stand are never overwritten. */
-int copy_metadata(int source, int releases, const char *name, size_t most, struct error *error) MUST_CHECK;
+/* `file` beneath `source` to `name` beneath `releases`, byte for byte; versioned ones that stand are not overwritten,
+ * unless those who hold the role now never signed them: its keys were rotated since. `holders` NULL: never. */
+int copy_metadata(int source, const char *file, int releases, const char *name, size_t most,
+		  const struct key_set *holders, struct error *error) MUST_CHECK;
 
 /* The trusted set is brought forward beside the one that stands (*ret_directory, beneath `releases`), and takes its
  * place in one step when everything else is there: a refused import leaves what was trusted before. */

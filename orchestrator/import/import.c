@@ -11,6 +11,7 @@
 #include "base/packet.h"
 #include "base/sandbox.h"
 #include "base/secret.h"
+#include "keys/envelope.h"
 #include "keys/trust.h"
 #include "orchestrator/import/copy.h"
 #include "release/library.h"
@@ -89,29 +90,52 @@ static int take_targets(struct import *import, struct error *error)
 	return status;
 }
 
-/* Last of all, and the timestamp last of these: until it stands, hooks see the set before. */
+/* The keys that hold the roles now, by the root that this import ended with. */
+static int read_holders(const struct import *import, struct role_root **ret_root, struct error *error)
+{
+	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(ROLE_ROOT_MOST);
+	CLEANUP(envelope_free) struct envelope *envelope = NULL;
+	char name[64];
+	int status;
+
+	snprintf(name, sizeof name, "metadata/%lld.root.json", (long long)trust_version(import->trust, ROLE_ROOT));
+	status = file_read_at(import->releases, name, &bytes, error);
+	if (status == 0)
+		status = envelope_parse(bytes.data, bytes.size, name, &envelope, error);
+	return status < 0 ? status : role_root_read(envelope_signed(envelope), ret_root, error);
+}
+
+/* Last of all, and the timestamp last of these: until it stands, hooks see the set before. What is copied is what the
+ * verification stored, not the folder's file of that name: it may have been swapped since. */
 static int take_metadata(struct import *import, struct error *error)
 {
-	char name[64];
+	static const struct {
+		enum role_kind role;
+		size_t most;
+	} files[] = {{ROLE_TARGETS, ROLE_TARGETS_MOST}, {ROLE_SNAPSHOT, ROLE_SNAPSHOT_MOST}};
+	CLEANUP(role_root_free) struct role_root *holders = NULL;
+	char file[64], name[64];
 	int status = 0;
 
 	for (int64_t version = 1; status == 0 && version <= trust_version(import->trust, ROLE_ROOT); version++) {
 		snprintf(name, sizeof name, "metadata/%lld.root.json", (long long)version);
-		status = copy_metadata(import->source, import->releases, name, ROLE_ROOT_MOST, error);
+		status = copy_metadata(import->source, name, import->releases, name, ROLE_ROOT_MOST, NULL, error);
 	}
-	snprintf(name, sizeof name, "metadata/%lld.targets.json",
-		 (long long)trust_version(import->trust, ROLE_TARGETS));
 	if (status == 0)
-		status = copy_metadata(import->source, import->releases, name, ROLE_TARGETS_MOST, error);
-	snprintf(name, sizeof name, "metadata/%lld.snapshot.json",
-		 (long long)trust_version(import->trust, ROLE_SNAPSHOT));
-	if (status == 0)
-		status = copy_metadata(import->source, import->releases, name, ROLE_SNAPSHOT_MOST, error);
+		status = read_holders(import, &holders, error);
+	for (size_t i = 0; status == 0 && i < ARRAY_SIZE(files); i++) {
+		const char *role = role_names[files[i].role];
+		snprintf(file, sizeof file, "%s.json", role);
+		snprintf(name, sizeof name, "metadata/%lld.%s.json",
+			 (long long)trust_version(import->trust, files[i].role), role);
+		status = copy_metadata(import->trust_directory, file, import->releases, name, files[i].most,
+				       &holders->roles[files[i].role], error);
+	}
 	if (status == 0)
 		status = file_sync_filesystem(import->releases, error);
 	if (status == 0 && import->has_timestamp)
-		status = copy_metadata(import->source, import->releases, "metadata/timestamp.json", ROLE_TIMESTAMP_MOST,
-				       error);
+		status = copy_metadata(import->trust_directory, "timestamp.json", import->releases,
+				       "metadata/timestamp.json", ROLE_TIMESTAMP_MOST, NULL, error);
 	return status;
 }
 
