@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "keys/document.h"
 #include "keys/entitlement.h"
 
@@ -76,12 +77,13 @@ static int read_document(const json_t *document, struct entitlement *ret_entitle
 		r = document_read_time(document, "expires", "entitlement", &entitlement.expires, error);
 	if (r)
 		return r;
-	strcpy(entitlement.appliance, jsonio_string(document, "appliance"));
-	strcpy(entitlement.customer, jsonio_string(document, "customer"));
-	strcpy(entitlement.contract, jsonio_string(document, "contract"));
-	strcpy(entitlement.product, jsonio_string(document, "product"));
-	strcpy(entitlement.tier, jsonio_string(document, "tier"));
-	strcpy(entitlement.support_until, jsonio_string(document, "support_until"));
+	text_copy(entitlement.appliance, sizeof entitlement.appliance, jsonio_string(document, "appliance"));
+	text_copy(entitlement.customer, sizeof entitlement.customer, jsonio_string(document, "customer"));
+	text_copy(entitlement.contract, sizeof entitlement.contract, jsonio_string(document, "contract"));
+	text_copy(entitlement.product, sizeof entitlement.product, jsonio_string(document, "product"));
+	text_copy(entitlement.tier, sizeof entitlement.tier, jsonio_string(document, "tier"));
+	text_copy(entitlement.support_until, sizeof entitlement.support_until,
+		  jsonio_string(document, "support_until"));
 	entitlement.security_only = jsonio_boolean(document, "security_only");
 	*ret_entitlement = entitlement;
 	return 0;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "keys/evp.h"
 #include "keys/key.h"
 
@@ -98,7 +99,7 @@ int key_parse(const json_t *object, const char *id, struct key **ret_key, struct
 	if (scheme != KEY_UNKNOWN)
 		key->scheme = read_public(key, scheme, jsonio_string(value, "public"));
 	if (id) {
-		strcpy(key->id, id);
+		text_copy(key->id, sizeof key->id, id);
 	} else {
 		r = set_computed_id(key, error);
 		if (r)

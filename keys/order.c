@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "base/text.h"
 #include "keys/document.h"
 #include "keys/order.h"
 
@@ -105,10 +106,10 @@ static int read_document(const json_t *document, struct order *ret_order, struct
 		return r;
 	order.action = (enum order_action)action;
 	order.finish_overrun = overrun == 1;
-	strcpy(order.upgrade, jsonio_string(document, "upgrade"));
-	strcpy(order.appliance, jsonio_string(document, "appliance"));
-	strcpy(order.product, jsonio_string(document, "product"));
-	strcpy(order.version, jsonio_string(document, "version"));
+	text_copy(order.upgrade, sizeof order.upgrade, jsonio_string(document, "upgrade"));
+	text_copy(order.appliance, sizeof order.appliance, jsonio_string(document, "appliance"));
+	text_copy(order.product, sizeof order.product, jsonio_string(document, "product"));
+	text_copy(order.version, sizeof order.version, jsonio_string(document, "version"));
 	order.fence = jsonio_integer(document, "fence");
 	*ret_order = order;
 	return 0;
@@ -167,7 +168,7 @@ int order_parse(const void *bytes, size_t size, const struct authority *authorit
 	if (!signer)
 		return error_set(error, ERROR_BUG, "signature", "order %s: verified, but by no key", order.upgrade);
 	*ret_order = order;
-	strcpy(ret_key_id, signer);
+	text_copy(ret_key_id, KEY_ID_MOST, signer);
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 #include "base/packet.h"
 #include "base/process.h"
 #include "base/sandbox.h"
+#include "base/text.h"
 
 /* A stream that came in by hook.sock without an open grant: whoever may connect there is the appliance's own root, and
  * holding `ssh -R` open is the opening. */
@@ -195,10 +196,7 @@ static struct session_grant read_grant(const json_t *packet)
 		.until = jsonio_integer(packet, "until"),
 		.permanent = jsonio_boolean(packet, "permanent"),
 	};
-	const char *scope = jsonio_string(packet, "scope");
-	/* Bounded by the table to the size of its array. */
-	if (scope)
-		strcpy(grant.scope, scope);
+	text_copy(grant.scope, sizeof grant.scope, jsonio_string(packet, "scope"));
 	return grant;
 }
 
@@ -218,7 +216,7 @@ static int start_accepted(struct check *check, const json_t *packet, int fd, str
 	start.stream = fd;
 	start.grant = read_grant(packet);
 	if (!start.grant.scope[0]) {
-		strcpy(start.grant.scope, ACCEPTED_SCOPE);
+		text_copy(start.grant.scope, sizeof start.grant.scope, ACCEPTED_SCOPE);
 		start.grant.until = clock_now() + ACCEPTED_LIFE;
 	}
 	return start_session(check, start, error);
@@ -324,8 +322,7 @@ static int from_parent(struct check *check, const json_t *packet, struct error *
 	}
 	check->job = true;
 	check->dry = jsonio_boolean(packet, "dry");
-	/* Bounded by the table to the size of its array. */
-	strcpy(check->to, to ? to : "");
+	text_copy(check->to, sizeof check->to, to);
 	return 0;
 }
 

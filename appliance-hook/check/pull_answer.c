@@ -3,6 +3,7 @@
 
 #include "appliance-hook/check/control.h"
 #include "appliance-hook/check/pull.h"
+#include "base/text.h"
 
 enum { ANSWER_MOST = 16384, ANSWER_LIFE_MOST = 24 * 60 * 60 };
 
@@ -67,8 +68,7 @@ int pull_answer_check(const json_t *object, const struct authority *authority, c
 	    clock_parse_utc(jsonio_string(document, "expires"), &answer.expires, error) < 0 ||
 	    check_times(&answer, question->now, error) < 0)
 		return -(int)error->code;
-	/* Bounded by the table to the size of its array. */
-	strcpy(answer.version, jsonio_string(document, "version"));
+	text_copy(answer.version, sizeof answer.version, jsonio_string(document, "version"));
 	*ret_answer = answer;
 	return 0;
 }

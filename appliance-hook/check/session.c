@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/packet.h"
 #include "base/sandbox.h"
+#include "base/text.h"
 
 #define APPLIANCE_FILE "appliance.pub"
 
@@ -44,8 +45,7 @@ int session_read_appliance(int product, char ret_id[static KEY_ID_MOST], struct 
 	if (jsonio_parse(bytes.data, bytes.size, APPLIANCE_FILE, &object, error) < 0 ||
 	    key_parse(object, NULL, &key, error) < 0)
 		return -(int)error->code;
-	/* KEY_ID_MOST bounds every id. */
-	strcpy(ret_id, key_id(key));
+	text_copy(ret_id, KEY_ID_MOST, key_id(key));
 	return 0;
 }
 

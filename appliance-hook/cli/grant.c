@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/text.h"
 
 #define GRANT_FILE "tunnel.json"
 enum { FILE_MOST = 4096 };
@@ -61,8 +62,8 @@ int grant_make(const char *scope, int64_t seconds, const char *reason, int64_t n
 	if (strlen(reason) > GRANT_REASON_MOST)
 		return error_set(error, ERROR_USAGE, "reason", "a reason has %d bytes at most", GRANT_REASON_MOST);
 	grant.until = now + seconds;
-	strcpy(grant.scope, scope);
-	strcpy(grant.reason, reason);
+	text_copy(grant.scope, sizeof grant.scope, scope);
+	text_copy(grant.reason, sizeof grant.reason, reason);
 	clock_boot_id(grant.boot);
 	*ret_grant = grant;
 	return 0;
@@ -98,9 +99,9 @@ static int parse(const struct buffer *bytes, struct grant *ret_grant, struct err
 		.until = jsonio_integer(object, "until"),
 	};
 	/* Bounded by the table to the sizes of their arrays. */
-	strcpy(ret_grant->scope, jsonio_string(object, "scope"));
-	strcpy(ret_grant->reason, jsonio_string(object, "reason"));
-	strcpy(ret_grant->boot, jsonio_string(object, "boot"));
+	text_copy(ret_grant->scope, sizeof ret_grant->scope, jsonio_string(object, "scope"));
+	text_copy(ret_grant->reason, sizeof ret_grant->reason, jsonio_string(object, "reason"));
+	text_copy(ret_grant->boot, sizeof ret_grant->boot, jsonio_string(object, "boot"));
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 
 enum { BAR_WIDTH = 30 };
 
@@ -58,6 +59,6 @@ const char *say_time(int64_t time, char text[static SAY_TIME_SIZE])
 	if (time > 0)
 		clock_format_utc(time, text);
 	else
-		strcpy(text, "-");
+		text_copy(text, SAY_TIME_SIZE, "-");
 	return text;
 }

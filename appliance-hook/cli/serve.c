@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "base/text.h"
 
 enum { TICK_MS = 500 };
 
@@ -33,7 +34,7 @@ static void on_started(void *context)
 static void on_lost(void *context)
 {
 	struct serve *serve = context;
-	strcpy(serve->link_state, "closed");
+	text_copy(serve->link_state, sizeof serve->link_state, "closed");
 	serve_pull_lost(serve);
 }
 

@@ -2,6 +2,7 @@
 
 #include "appliance-hook/cli/serve_inside.h"
 #include "base/log.h"
+#include "base/text.h"
 
 static json_t *open_packet(const struct grant *grant)
 {
@@ -16,7 +17,7 @@ static int put_in_force(struct serve *serve, const struct grant *grant, struct e
 		return -(int)error->code;
 	serve->grant = *grant;
 	serve->link_why = (struct error){0};
-	strcpy(serve->link_state, grant->open ? "connecting" : "closed");
+	text_copy(serve->link_state, sizeof serve->link_state, grant->open ? "connecting" : "closed");
 	if (grant->open)
 		return tether_send_take(serve->tether, PART_LINK, open_packet(grant), error);
 	/* A link that is down holds nothing open, and the next one is not told to. */
@@ -82,7 +83,7 @@ void serve_tunnel_resume(struct serve *serve)
 	struct error error = {0};
 	if (!serve->grant.open)
 		return;
-	strcpy(serve->link_state, "connecting");
+	text_copy(serve->link_state, sizeof serve->link_state, "connecting");
 	if (tether_send_take(serve->tether, PART_LINK, open_packet(&serve->grant), &error) < 0)
 		log_failure("opening the tunnel again", &error);
 }
@@ -96,7 +97,7 @@ void serve_tunnel_link(struct serve *serve, const json_t *packet)
 		return;
 	if (strcmp(serve->link_state, state) != 0)
 		log_write(LOG_LEVEL_INFO, "tunnel %s%s%s", state, text && text[0] ? ": " : "", text ? text : "");
-	strcpy(serve->link_state, state);
+	text_copy(serve->link_state, sizeof serve->link_state, state);
 	serve->link_why = (struct error){0};
 	if (strcmp(state, "connected") == 0) {
 		serve_calls_answer(serve, SERVE_WAIT_TUNNEL, serve_tunnel_status(serve));

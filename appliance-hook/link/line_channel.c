@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/process.h"
+#include "base/text.h"
 
 /* How many times a channel may fill the socket before the others get their turn. */
 #define PUMP_WRITES 8
@@ -65,7 +66,7 @@ int line_open(struct line *line, const char *subsystem, const void *first, size_
 		.channel_close_function = on_close,
 	};
 	ssh_callbacks_init(&channel->callbacks);
-	strncpy(channel->subsystem, subsystem, sizeof channel->subsystem - 1);
+	text_copy(channel->subsystem, sizeof channel->subsystem, subsystem);
 	int status = buffer_append(&channel->out, first, size, error);
 	if (status == 0)
 		channel->ssh = ssh_channel_new(line->ssh);
