@@ -209,6 +209,19 @@ static int check_belongs(const struct trust *trust, enum role_kind upper, enum r
 			 kinds[upper].file);
 }
 
+/* A snapshot above the timestamp's came without one (trust_keep): its role signed it, and nothing went back for it. */
+static int check_stamped(const struct trust *trust, struct error *error)
+{
+	struct role_meta meta;
+	bool named;
+	int r = role_meta_read(envelope_signed(trust->files[ROLE_TIMESTAMP].envelope), kinds[ROLE_SNAPSHOT].file, &meta,
+			       &named, error);
+
+	if (r || (named && trust->files[ROLE_SNAPSHOT].head.version > meta.version))
+		return r;
+	return check_belongs(trust, ROLE_TIMESTAMP, ROLE_SNAPSHOT, error);
+}
+
 int trust_load(struct trust *trust, int64_t now, struct error *error)
 {
 	int r = 0;
@@ -221,7 +234,7 @@ int trust_load(struct trust *trust, int64_t now, struct error *error)
 	if (!r)
 		r = check_belongs(trust, ROLE_SNAPSHOT, ROLE_TARGETS, error);
 	if (!r && trust->files[ROLE_TIMESTAMP].envelope)
-		r = check_belongs(trust, ROLE_TIMESTAMP, ROLE_SNAPSHOT, error);
+		r = check_stamped(trust, error);
 	if (r) {
 		trust_file_free(&trust->files[ROLE_TARGETS]);
 		return r;

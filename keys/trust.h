@@ -38,9 +38,16 @@ enum trust_refresh {
  * refresh. Refusals: "signature", "version" (rollback), "freeze" (expired), "mix", "length", "hash", "format". */
 int trust_refresh(struct trust *trust, struct trust_source source, unsigned flags, int64_t now,
 		  struct error *error) MUST_CHECK;
+/* As trust_refresh where there is no network: `snapshot`, which somebody else vouches for, stands in for the timestamp,
+ * which is left as it is. Nothing but roots is stored: trust_keep does that, once it is known who vouched. A snapshot
+ * below the trusted one is "version". */
+int trust_refresh_at(struct trust *trust, struct trust_source source, const struct role_meta *snapshot, int64_t now,
+		     struct error *error) MUST_CHECK;
+int trust_keep(struct trust *trust, struct error *error) MUST_CHECK;
+
 /* Loads the last valid set without a source (for status and offline use), verified again under the chain of roots. A
  * timestamp need not be there; a file that lags behind what the one above it states (a refresh ended there) is still
- * the last valid one. Expiry is checked against `now` last of all: after "freeze" the set is loaded all the same. */
+ * the last valid one, and so is a snapshot ahead of the timestamp, which came without one. Expiry is checked against `now` last of all: after "freeze" the set is loaded all the same. */
 int trust_load(struct trust *trust, int64_t now, struct error *error) MUST_CHECK;
 
 /* After a refresh or load. Searches delegations as §5.6.7, at most 32 roles. *ret_named false: no such target. A role

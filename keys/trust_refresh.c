@@ -99,7 +99,7 @@ static int keep(struct trust *trust, enum role_kind kind, struct trust_file *fil
 	int r;
 
 	snprintf(name, sizeof name, "%s.json", role_names[kind]);
-	r = trust_store(trust, name, bytes, error);
+	r = trust->held ? 0 : trust_store(trust, name, bytes, error);
 	if (r)
 		return r;
 	trust_file_free(&trust->files[kind]);
@@ -203,21 +203,19 @@ static int64_t cap(const struct role_meta *meta, int64_t most)
 }
 
 /* §5.5. */
-static int update_snapshot(struct trust *trust, struct trust_source source, int64_t now, struct error *error)
+static int update_snapshot(struct trust *trust, struct trust_source source, const struct role_meta *meta, int64_t now,
+			   struct error *error)
 {
 	CLEANUP(buffer_free) struct buffer bytes = {0};
 	const struct trust_file *trusted = &trust->files[ROLE_SNAPSHOT];
 	char name[TRUST_NAME_MOST];
-	struct role_meta meta;
-	int r = snapshot_line(&trust->files[ROLE_TIMESTAMP], &meta, error);
+	int r;
 
-	if (r)
-		return r;
-	if (trust_file_is(trusted, &meta) && trusted->head.expires > now)
+	if (trust_file_is(trusted, meta) && trusted->head.expires > now)
 		return 0;
-	trust_metadata_name(trust, "snapshot.json", meta.version, name);
-	r = trust_fetch(source, name, cap(&meta, ROLE_SNAPSHOT_MOST), &bytes, error);
-	return r ? r : take_snapshot(trust, &bytes, &meta, now, error);
+	trust_metadata_name(trust, "snapshot.json", meta->version, name);
+	r = trust_fetch(source, name, cap(meta, ROLE_SNAPSHOT_MOST), &bytes, error);
+	return r ? r : take_snapshot(trust, &bytes, meta, now, error);
 }
 
 /* Without a timestamp the newest snapshot is the last one that is there, counting up from the one that is trusted. */
@@ -281,20 +279,70 @@ static int update_targets(struct trust *trust, struct trust_source source, int64
 	return r ? r : keep(trust, ROLE_TARGETS, &file, &bytes, error);
 }
 
-int trust_refresh(struct trust *trust, struct trust_source source, unsigned flags, int64_t now, struct error *error)
+/* The roots, and what is stored, verified under the root that stands now: nothing may go back behind that. */
+static int begin(struct trust *trust, struct trust_source source, int64_t now, struct error *error)
 {
 	int r = update_root(trust, source, now, error);
 
+	for (int kind = ROLE_TIMESTAMP; !r && kind < ROLE_KINDS; kind++)
+		trust_stored_load(trust, (enum role_kind)kind);
+	return r;
+}
+
+int trust_refresh(struct trust *trust, struct trust_source source, unsigned flags, int64_t now, struct error *error)
+{
+	struct role_meta meta;
+	int r = begin(trust, source, now, error);
+
 	if (r)
 		return r;
-	/* What is stored is verified under the root that stands now, and is then what nothing may go back behind. */
-	for (int kind = ROLE_TIMESTAMP; kind < ROLE_KINDS; kind++)
-		trust_stored_load(trust, (enum role_kind)kind);
-	if (flags & TRUST_NO_TIMESTAMP)
+	if (flags & TRUST_NO_TIMESTAMP) {
 		r = find_snapshot(trust, source, now, error);
-	else
+	} else {
 		r = update_timestamp(trust, source, now, error);
-	if (!r && !(flags & TRUST_NO_TIMESTAMP))
-		r = update_snapshot(trust, source, now, error);
+		if (!r)
+			r = snapshot_line(&trust->files[ROLE_TIMESTAMP], &meta, error);
+		if (!r)
+			r = update_snapshot(trust, source, &meta, now, error);
+	}
 	return r ? r : update_targets(trust, source, now, error);
+}
+
+int trust_refresh_at(struct trust *trust, struct trust_source source, const struct role_meta *snapshot, int64_t now,
+		     struct error *error)
+{
+	const struct trust_file *trusted = &trust->files[ROLE_SNAPSHOT];
+	int r;
+
+	trust->held = true;
+	r = begin(trust, source, now, error);
+	if (!r && trusted->envelope && snapshot->version < trusted->head.version)
+		return error_set(error, ERROR_DATA, "version",
+				 "snapshot.json is version %lld, %lld was accepted already: this set is older than what "
+				 "is known here",
+				 (long long)snapshot->version, (long long)trusted->head.version);
+	if (!r)
+		r = update_snapshot(trust, source, snapshot, now, error);
+	return r ? r : update_targets(trust, source, now, error);
+}
+
+/* The snapshot first: a power cut between the two leaves targets that lag behind it, which is still a valid set. */
+int trust_keep(struct trust *trust, struct error *error)
+{
+	int r = 0;
+
+	for (int kind = ROLE_SNAPSHOT; !r && kind <= ROLE_TARGETS; kind++) {
+		CLEANUP(buffer_free) struct buffer bytes = {0};
+		char name[32];
+
+		if (!trust->files[kind].envelope)
+			return error_set(error, ERROR_BUG, "trust", "a set is kept before it was refreshed");
+		snprintf(name, sizeof name, "%s.json", role_names[kind]);
+		r = envelope_write(trust->files[kind].envelope, &bytes, error);
+		if (!r)
+			r = trust_store(trust, name, &bytes, error);
+	}
+	if (!r)
+		trust->held = false;
+	return r;
 }

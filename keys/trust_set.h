@@ -23,6 +23,7 @@ struct trust {
 	int directory; /* borrowed */
 	struct role_root *root;
 	struct trust_file files[ROLE_KINDS]; /* all but root */
+	bool held; /* verified files stay in memory until trust_keep */
 	struct trust_delegate *delegates;
 	size_t delegate_count;
 };
