@@ -17,7 +17,7 @@
 #define LEDGER_LINE_MOST 1024
 #define LEDGER_HOUR      3600
 
-const char *const ledger_words[LEDGER_KINDS] = {"order", "entitlement", "answer", "timestamp"};
+const char *const ledger_words[LEDGER_KINDS] = {"order", "entitlement", "answer", "timestamp", "offline"};
 /* A line that holds a number and counts in no hour. */
 #define LEDGER_MEMORY "memory"
 

@@ -6,9 +6,9 @@
 
 #include "base/jsonio.h"
 
-enum ledger_kind { LEDGER_ORDER, LEDGER_ENTITLEMENT, LEDGER_ANSWER, LEDGER_TIMESTAMP };
-#define LEDGER_KINDS 4
-extern const char *const ledger_words[LEDGER_KINDS]; /* "order", "entitlement", "answer", "timestamp" */
+enum ledger_kind { LEDGER_ORDER, LEDGER_ENTITLEMENT, LEDGER_ANSWER, LEDGER_TIMESTAMP, LEDGER_OFFLINE };
+#define LEDGER_KINDS 5
+extern const char *const ledger_words[LEDGER_KINDS]; /* "order", "entitlement", "answer", "timestamp", "offline" */
 
 struct ledger;
 

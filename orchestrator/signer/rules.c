@@ -8,6 +8,7 @@
 #include "base/config.h"
 #include "base/hash.h"
 #include "keys/entitlement.h"
+#include "keys/offline.h"
 #include "keys/order.h"
 
 #define RULES_HOUR           3600
@@ -23,6 +24,7 @@ static const struct config_key limit_keys[] = {
 	 "entitlements an hour"},
 	{"limits", "answers", CONFIG_INTEGER, AT(LEDGER_ANSWER), "1000", 0, 1000000, NULL, "pull answers an hour"},
 	{"limits", "timestamps", CONFIG_INTEGER, AT(LEDGER_TIMESTAMP), "30", 0, 1000, NULL, "timestamps an hour"},
+	{"limits", "exports", CONFIG_INTEGER, AT(LEDGER_OFFLINE), "60", 0, 100000, NULL, "offline grants an hour"},
 	{NULL, NULL, CONFIG_INTEGER, 0, NULL, 0, 0, NULL, NULL},
 };
 
@@ -49,6 +51,7 @@ static const struct {
 	[LEDGER_ENTITLEMENT] = {ENTITLEMENT_LIFE_MOST, NULL, NULL},
 	[LEDGER_ANSWER] = {RULES_ANSWER_LIFE, NULL, NULL},
 	[LEDGER_TIMESTAMP] = {RULES_TIMESTAMP_LIFE, NULL, NULL},
+	[LEDGER_OFFLINE] = {OFFLINE_LIFE_MOST, NULL, NULL},
 };
 
 static int check_limit(const struct rules *rules, const struct ledger *ledger, enum ledger_kind kind, int64_t now,

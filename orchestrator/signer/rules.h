@@ -4,7 +4,7 @@
 
 #include "orchestrator/signer/ledger.h"
 
-/* The signer's limits file: [limits] orders, entitlements, answers, timestamps, each so many an hour. */
+/* The signer's limits file: [limits] orders, entitlements, answers, timestamps, exports, each so many an hour. */
 struct rules {
 	int64_t an_hour[LEDGER_KINDS];
 };
