@@ -5,7 +5,8 @@
 
 #include "base/file.h"
 
-#define STORE_SCHEME "sqlite:"
+#define STORE_SCHEME      "sqlite:"
+#define EXPORTS_DIRECTORY "exports"
 
 static const char *const lapsed_choices[] = {"blocked", "published", NULL};
 static const char *const approvals_choices[] = {"none", "second-person", NULL};
@@ -81,7 +82,12 @@ static int find_store(const char *file, struct settings *settings, struct error 
 			settings->store_path = file_join(absolute, path);
 		}
 	}
-	if (!settings->store_path)
+	CLEANUP(free_pointer) char *directory = settings->store_path ? strdup(settings->store_path) : NULL;
+	if (directory) {
+		*strrchr(directory, '/') = '\0';
+		settings->exports = file_join(directory, EXPORTS_DIRECTORY);
+	}
+	if (!settings->store_path || !settings->exports)
 		return error_set(error, ERROR_CONFIG, "store", "%.200s: [store] url: the path cannot be made absolute",
 				 file);
 	return 0;
@@ -120,5 +126,6 @@ void settings_free(struct settings *settings)
 {
 	config_free(settings_keys, NULL, settings);
 	free(settings->store_path);
+	free(settings->exports);
 	*settings = (struct settings){0};
 }

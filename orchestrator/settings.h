@@ -19,6 +19,7 @@ struct settings {
 	char *api_tls_listen; /* "": off */
 	char *store_url;
 	char *store_path; /* of a store_url "sqlite:PATH" */
+	char *exports;    /* beside it: files for appliances without a network, for a day */
 	char *releases_directory;
 	char *releases_incoming;
 	char *signer_keys; /* directory */

@@ -16,6 +16,8 @@
 
 #define READ_BLOCK    (256 * 1024)
 #define MANIFEST_NAME "manifest.json"
+#define SBOM_NAME     "sbom.json"
+#define BLOBS         "blobs/"
 #define MEMBERS_MOST  (MANIFEST_BLOBS_MOST + 4096)
 #define NAME_MOST     512
 
@@ -137,23 +139,22 @@ static int list_members(struct bundle *bundle, struct error *error)
 	return 0;
 }
 
-int bundle_open(const char *path, struct bundle **ret_bundle, struct error *error)
+int bundle_open_fd_take(int fd, const char *name, struct bundle **ret_bundle, struct error *error)
 {
+	CLEANUP(file_close) int owned = fd;
 	CLEANUP(bundle_free) struct bundle *bundle = calloc(1, sizeof(*bundle));
 	struct stat status;
 
 	if (bundle == NULL)
-		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to read %s", path);
-	bundle->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	bundle->path = strdup(path);
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to read %s", name);
+	bundle->fd = owned;
+	owned = -1;
+	bundle->path = strdup(name);
 	bundle->manifest = BUFFER_INIT(MANIFEST_BYTES_MOST);
 	if (bundle->path == NULL)
-		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to read %s", path);
-	if (bundle->fd < 0)
-		return error_set_errno(error, ERROR_DATA, errno == ENOENT ? "missing" : "read", "%s cannot be opened",
-				       path);
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to read %s", name);
 	if (fstat(bundle->fd, &status) < 0 || !S_ISREG(status.st_mode))
-		return error_set(error, ERROR_DATA, "format", "%s is no file", path);
+		return error_set(error, ERROR_DATA, "format", "%s is no file", name);
 	int result = list_members(bundle, error);
 	if (result == 0)
 		result = bundle_read(bundle, MANIFEST_NAME, MANIFEST_BYTES_MOST, &bundle->manifest, error);
@@ -161,6 +162,15 @@ int bundle_open(const char *path, struct bundle **ret_bundle, struct error *erro
 		return result;
 	*ret_bundle = TAKE(bundle);
 	return 0;
+}
+
+int bundle_open(const char *path, struct bundle **ret_bundle, struct error *error)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return error_set_errno(error, ERROR_DATA, errno == ENOENT ? "missing" : "read", "%s cannot be opened",
+				       path);
+	return bundle_open_fd_take(fd, path, ret_bundle, error);
 }
 
 const struct buffer *bundle_manifest(const struct bundle *bundle)
@@ -171,6 +181,56 @@ const struct buffer *bundle_manifest(const struct bundle *bundle)
 bool bundle_has(const struct bundle *bundle, const char *name)
 {
 	return find_member(bundle, name) != NULL;
+}
+
+static int by_hash(const void *a, const void *b)
+{
+	return memcmp(a, b, HASH_SIZE);
+}
+
+static bool is_named_blob(const char *name, const uint8_t (*hashes)[HASH_SIZE], size_t count)
+{
+	uint8_t hash[HASH_SIZE];
+	struct error ignored;
+
+	return strncmp(name, BLOBS, strlen(BLOBS)) == 0 &&
+	       hash_from_hex(name + strlen(BLOBS), hash, sizeof(hash), &ignored) == 0 &&
+	       bsearch(hash, hashes, count, sizeof(hash), by_hash) != NULL;
+}
+
+/* What the chain's files are is for whoever verifies it; here only where they may lie. */
+static bool is_of_chain(const char *name)
+{
+	static const char *const folders[] = {"metadata/", "targets/"};
+	static const char *const files[] = {"entitlement.json", "offline.json"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+		if (strncmp(name, folders[i], strlen(folders[i])) == 0)
+			return true;
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		if (strcmp(name, files[i]) == 0)
+			return true;
+	return false;
+}
+
+int bundle_check_closed(const struct bundle *bundle, const struct manifest *manifest, struct error *error)
+{
+	CLEANUP(free_pointer) uint8_t(*hashes)[HASH_SIZE] = calloc(manifest->blob_count + 1, HASH_SIZE);
+	const bool chain = bundle_has(bundle, "metadata/1.root.json");
+
+	if (hashes == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the blobs of %s", bundle->path);
+	for (size_t i = 0; i < manifest->blob_count; i++)
+		memcpy(hashes[i], manifest->blobs[i].hash, HASH_SIZE);
+	qsort(hashes, manifest->blob_count, HASH_SIZE, by_hash);
+	for (size_t i = 0; i < bundle->count; i++) {
+		const char *name = bundle->members[i].name;
+		if (strcmp(name, MANIFEST_NAME) != 0 && !(manifest->has_sbom && strcmp(name, SBOM_NAME) == 0) &&
+		    !is_named_blob(name, hashes, manifest->blob_count) && !(chain && is_of_chain(name)))
+			return error_set(error, ERROR_DATA, "closed",
+					 "%s holds %.200s, which its manifest does not name", bundle->path, name);
+	}
+	return 0;
 }
 
 int bundle_read(struct bundle *bundle, const char *name, size_t most, struct buffer *ret_bytes, struct error *error)

@@ -11,12 +11,17 @@ struct bundle; /* open for reading */
 /* The manifest's bytes are read (bounded) but not trusted: the caller verifies their hash, then calls manifest_parse.
  */
 int bundle_open(const char *path, struct bundle **ret_bundle, struct error *error) MUST_CHECK;
+/* The same of an open file, which is taken; `name` is for messages. */
+int bundle_open_fd_take(int fd, const char *name, struct bundle **ret_bundle, struct error *error) MUST_CHECK;
 void bundle_free(struct bundle **bundle);
 const struct buffer *bundle_manifest(const struct bundle *bundle); /* borrowed */
 /* A member by name ("blobs/HASH", "metadata/timestamp.json"), at most `most` bytes. ERROR_DATA "missing". */
 int bundle_read(struct bundle *bundle, const char *name, size_t most, struct buffer *ret_bytes,
 		struct error *error) MUST_CHECK;
 bool bundle_has(const struct bundle *bundle, const char *name);
+/* A bundle is a closed set: its manifest, the documents and blobs that this (its own, parsed) names, and, where it
+ * carries a chain, that. Anything else: ERROR_DATA "closed". */
+int bundle_check_closed(const struct bundle *bundle, const struct manifest *manifest, struct error *error) MUST_CHECK;
 
 /* Writing: members in the order given, times and owners fixed, so that the same input gives the same bytes. */
 struct bundle_writer;

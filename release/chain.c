@@ -163,8 +163,32 @@ static int write_blobs(int directory, const struct manifest *manifest, struct bu
 	return 0;
 }
 
-int chain_write_release(int directory, const json_t *targets, const char *product, const char *version,
-			struct bundle_writer *writer, struct error *error)
+/* N.ROLE.json of one version. */
+static int copy_version(int directory, enum role_kind kind, int64_t version, size_t most, struct bundle_writer *writer,
+			struct error *error)
+{
+	char name[96];
+	bool there = false;
+	snprintf(name, sizeof(name), "metadata/%lld.%s.json", (long long)version, role_names[kind]);
+	int result = copy_file(directory, name, most, writer, &there, error);
+	return result == 0 && !there ? error_set(error, ERROR_DATA, "missing", "the repository has no %s", name)
+				     : result;
+}
+
+static int write_set(int directory, const struct chain_set *set, struct bundle_writer *writer, struct error *error)
+{
+	int result = copy_versions(directory, ROLE_ROOT, false, ROLE_ROOT_MOST, writer, error);
+	if (result == 0)
+		result = copy_version(directory, ROLE_SNAPSHOT, set->snapshot_version, ROLE_SNAPSHOT_MOST, writer,
+				      error);
+	if (result == 0)
+		result = copy_version(directory, ROLE_TARGETS, set->targets_version, ROLE_TARGETS_MOST, writer, error);
+	return result < 0 ? result : copy_small_targets(directory, set->targets, writer, error);
+}
+
+/* `set` NULL: the newest that is there, with what led to it. */
+static int write_release(int directory, const json_t *targets, const char *product, const char *version,
+			 const struct chain_set *set, struct bundle_writer *writer, struct error *error)
 {
 	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(MANIFEST_BYTES_MOST);
 	CLEANUP(manifest_free) struct manifest *manifest = NULL;
@@ -190,8 +214,21 @@ int chain_write_release(int directory, const json_t *targets, const char *produc
 	if (result == 0)
 		result = bundle_add(writer, MANIFEST_MEMBER, bytes.data, bytes.size, error);
 	if (result == 0)
-		result = chain_write(directory, writer, error);
+		result = set != NULL ? write_set(directory, set, writer, error)
+				     : chain_write(directory, writer, error);
 	return result < 0 ? result : write_blobs(directory, manifest, writer, error);
+}
+
+int chain_write_release(int directory, const json_t *targets, const char *product, const char *version,
+			struct bundle_writer *writer, struct error *error)
+{
+	return write_release(directory, targets, product, version, NULL, writer, error);
+}
+
+int chain_write_set(int directory, const struct chain_set *set, const char *product, const char *version,
+		    struct bundle_writer *writer, struct error *error)
+{
+	return write_release(directory, set->targets, product, version, set, writer, error);
 }
 
 /* "targets/P/V/HASH.manifest.json" is the bundle's manifest; whether it is that one the caller's hash check tells. */

@@ -14,6 +14,14 @@ int chain_write(int directory, struct bundle_writer *writer, struct error *error
 int chain_write_release(int directory, const json_t *targets, const char *product, const char *version,
 			struct bundle_writer *writer, struct error *error) MUST_CHECK;
 
+/* The same for one set alone, wherever its numbers begin: all roots, that snapshot, that targets, no timestamp. */
+struct chain_set {
+	const json_t *targets; /* its signed part */
+	int64_t snapshot_version, targets_version;
+};
+int chain_write_set(int directory, const struct chain_set *set, const char *product, const char *version,
+		    struct bundle_writer *writer, struct error *error) MUST_CHECK;
+
 /* A source over such a bundle; borrows it. */
 struct trust_source chain_source(struct bundle *bundle);
 

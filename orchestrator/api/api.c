@@ -28,11 +28,13 @@ static void api_end(struct api *api)
 	store_free(&api->store);
 	loop_free(&api->loop);
 	free(api->settings.store);
+	free(api->settings.exports);
 	free(api->settings.hub_public);
 }
 
 static const struct jsonio_field set_fields[] = {
 	{.name = "store", .type = JSONIO_STRING, .required = true, .most = 4095},
+	{.name = "exports", .type = JSONIO_STRING, .most = 4095},
 	{.name = "public", .type = JSONIO_STRING, .most = 255},
 	{.name = "host_key", .type = JSONIO_STRING, .most = HASH_HEX_SIZE - 1},
 	{.name = "lapsed", .type = JSONIO_STRING, .most = 15},
@@ -84,12 +86,13 @@ static int receive_settings(int supervisor_fd, struct api_settings *ret_settings
 	if (result < 0)
 		return result;
 	ret_settings->store = copy_string(set, "store");
+	ret_settings->exports = copy_string(set, "exports");
 	ret_settings->hub_public = copy_string(set, "public");
 	snprintf(ret_settings->host_key, sizeof(ret_settings->host_key), "%s",
 		 jsonio_string(set, "host_key") ? jsonio_string(set, "host_key") : "");
 	ret_settings->lapsed = (enum settings_lapsed)lapsed;
 	ret_settings->approvals = (enum settings_approvals)approvals;
-	if (!ret_settings->store || !ret_settings->hub_public)
+	if (!ret_settings->store || !ret_settings->exports || !ret_settings->hub_public)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the API's settings");
 	return 0;
 }

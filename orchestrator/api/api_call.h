@@ -24,6 +24,7 @@ enum api_role {
 /* What the supervisor's `set` says. */
 struct api_settings {
 	char *store;
+	char *exports; /* directory of the files that the engine makes */
 	char *hub_public;
 	char host_key[HASH_HEX_SIZE]; /* hex of SHA-256 of the hub's SSH public key blob; "" when not known */
 	enum settings_lapsed lapsed;
@@ -46,6 +47,7 @@ struct api_call {
 	/* "" when not given. */
 	const char *(*query)(const struct api_call *call, const char *name);
 	void *connection;
+	int file; /* -1, or the open file that a handler gives instead of its answer; taken by the server */
 };
 
 /* Fills *ret_answer (owned by the dispatcher) on success. */

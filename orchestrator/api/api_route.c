@@ -55,6 +55,16 @@ static const struct jsonio_field appliance_fields[] = {
 };
 static const struct jsonio_field halt_fields[] = {TEXT("reason", REQUIRED, REASON_MOST), END};
 static const struct jsonio_field import_fields[] = {TEXT("directory", REQUIRED, PATH_BYTES), END};
+static const struct jsonio_field export_fields[] = {
+	NAME("appliance", REQUIRED),
+	NAME("version", REQUIRED),
+	TEXT("valid", OPTIONAL, 15),
+	END,
+};
+static const struct jsonio_field receipt_fields[] = {
+	{.name = "receipt", .type = JSONIO_OBJECT, .required = REQUIRED},
+	END,
+};
 static const struct jsonio_field window_fields[] = {
 	TEXT("ini", REQUIRED, INI_MOST),
 	TEXT("file", OPTIONAL, 255),
@@ -117,6 +127,10 @@ static const struct api_route routes[] = {
 	{"POST", "/v1/releases/*/unhalt", APPROVE, api_release_unhalt, nothing},
 	{"POST", "/v1/imports", OPERATE, api_release_import, import_fields},
 	{"GET", "/v1/imports/*", API_ANYONE, api_release_import_state, NULL},
+
+	{"POST", "/v1/exports", OPERATE, api_offline_export, export_fields},
+	{"GET", "/v1/exports/*", OPERATE, api_offline_file, NULL},
+	{"POST", "/v1/receipts", OPERATE, api_offline_receipt, receipt_fields},
 
 	{"GET", "/v1/windows/*", API_ANYONE, api_window_show, NULL},
 	{"PUT", "/v1/windows/*", OPERATE, api_window_set, window_fields},

@@ -7,8 +7,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "orchestrator/api/api_route.h"
 #include "orchestrator/store/store_technician.h"
@@ -132,6 +135,27 @@ static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned sta
 	return result;
 }
 
+/* A file as it is; libmicrohttpd closes it. */
+static enum MHD_Result send_file(struct MHD_Connection *connection, int file)
+{
+	struct stat status;
+	struct MHD_Response *response = fstat(file, &status) < 0
+						? NULL
+						: MHD_create_response_from_fd64((uint64_t)status.st_size, file);
+
+	if (!response) {
+		close(file);
+		return MHD_NO;
+	}
+	enum MHD_Result result = MHD_add_response_header(response, "Content-Type", "application/octet-stream");
+	if (result == MHD_YES)
+		result = MHD_add_response_header(response, "Cache-Control", "no-store");
+	if (result == MHD_YES)
+		result = MHD_queue_response(connection, MHD_HTTP_OK, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
 static enum MHD_Result send_error(struct MHD_Connection *connection, const struct error *failure)
 {
 	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(ANSWER_MOST);
@@ -185,7 +209,7 @@ static const char *query_value(const struct api_call *call, const char *name)
 }
 
 static int answer(struct api_server *server, struct MHD_Connection *connection, const char *method, const char *path,
-		  const struct buffer *bytes, struct buffer *ret_text, struct error *error)
+		  const struct buffer *bytes, struct buffer *ret_text, int *ret_file, struct error *error)
 {
 	CLEANUP(jsonio_free) json_t *body = NULL, *result = NULL;
 	const struct api_route *route = NULL;
@@ -196,7 +220,8 @@ static int answer(struct api_server *server, struct MHD_Connection *connection, 
 				.caller = &caller,
 				.now = clock_now(),
 				.query = query_value,
-				.connection = connection};
+				.connection = connection,
+				.file = -1};
 	int code = find_caller(server, connection, &caller, error);
 
 	if (code == 0)
@@ -213,6 +238,9 @@ static int answer(struct api_server *server, struct MHD_Connection *connection, 
 		log_write(error_class(error->code) == ERROR_CLASS_BUG ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO,
 			  "%s %s by %s: refused with %d (%s): %s", method, path,
 			  caller.name[0] ? caller.name : "unknown", error->code, error->name, error->text);
+	if (code < 0)
+		file_close(&call.file);
+	*ret_file = call.file;
 	return code;
 }
 
@@ -242,8 +270,11 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 
 	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(ANSWER_MOST);
 	struct error error = {0};
-	if (answer(context, connection, method, path, &incoming->body, &text, &error) < 0)
+	int file = -1;
+	if (answer(context, connection, method, path, &incoming->body, &text, &file, &error) < 0)
 		return send_error(connection, &error);
+	if (file >= 0)
+		return send_file(connection, file);
 	return send_text(connection, MHD_HTTP_OK, &text);
 }
 

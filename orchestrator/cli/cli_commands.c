@@ -224,6 +224,11 @@ OPTIONS technician_options[] = {
 	{"--role", "R", .required = true, .help = "admin, accounts, technician, approver or auditor"},
 	{0},
 };
+OPTIONS offline_options[] = {
+	{"--appliance", "NAME", .required = true, .help = "whom it is for"},
+	{"--valid", "DURATION", .help = "how long it can be applied: 60d unless said, 90d at most"},
+	{"-o", "FILE", .required = true, .help = "the file"},
+	{0}};
 OPTIONS within_options[] = {{"--within", "DURATION", .help = "60d unless said"}, {0}};
 OPTIONS audit_options[] = {{"--object", "NAME", .help = "of this object only"},
 			   {"--after", "SEQ", .help = "rows after this one"},
@@ -329,6 +334,11 @@ const struct command cli_commands[] = {
 	{"release list", "", 0, 0, release_options, "what was imported", CALL, &release_list},
 	{"release halt", "V", 1, 1, halt_options, "nobody gets it from now on", CALL, &release_halt},
 	{"release unhalt", "V", 1, 1, NULL, "free it again (approver)", CALL, &release_unhalt},
+
+	{"release export", "V", 1, 1, offline_options,
+	 "one file for an appliance without a network: `apply FILE` there", cli_offline_export, NULL},
+	{"receipt import", "FILE", 1, 1, NULL, "what `appliance-hook receipt export` wrote there", cli_offline_receipts,
+	 NULL},
 
 	{"customer add", "NAME", 1, 1, NULL, "a new customer", CALL, &customer_add},
 	{"customer show", "NAME", 1, 1, NULL, "contacts, contracts, appliances", CALL, &customer_show},

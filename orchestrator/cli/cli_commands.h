@@ -9,6 +9,10 @@ extern const struct command cli_commands[];
 /* cli_release.c */
 int cli_release_import(const struct command_line *line, void *context, struct error *error);
 
+/* cli_offline.c */
+int cli_offline_export(const struct command_line *line, void *context, struct error *error);
+int cli_offline_receipts(const struct command_line *line, void *context, struct error *error);
+
 /* cli_window.c */
 int cli_window_export(const struct command_line *line, void *context, struct error *error);
 

@@ -17,7 +17,7 @@
 struct catalogue {
 	struct role_root *root;
 	struct envelope *targets;
-	int64_t snapshot_version;
+	int64_t snapshot_version, snapshot_expires, targets_expires;
 	int64_t snapshot_length;
 	uint8_t snapshot_hash[HASH_SIZE];
 	uint8_t root_hash[HASH_SIZE];
@@ -129,6 +129,10 @@ static int load_snapshot(struct catalogue *catalogue, int metadata, int64_t *ret
 		return -(int)error->code;
 	if (!named)
 		return error_set(error, ERROR_DATA, "mix", "the snapshot names no targets");
+	struct role_head head;
+	if (role_head(envelope_signed(envelope), ROLE_SNAPSHOT, "snapshot", &head, error))
+		return -(int)error->code;
+	catalogue->snapshot_expires = head.expires;
 	catalogue->snapshot_length = (int64_t)bytes.size;
 	hash_bytes(HASH_SHA256, bytes.data, bytes.size, catalogue->snapshot_hash);
 	*ret_targets = meta.version;
@@ -141,6 +145,7 @@ int catalogue_load(int releases, struct catalogue **ret_catalogue, struct error 
 	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(ROLE_TARGETS_MOST);
 	CLEANUP(catalogue_free) struct catalogue *catalogue = calloc(1, sizeof *catalogue);
 	int64_t version = 0;
+	struct role_head head;
 	struct error missing = {0};
 	if (!catalogue)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the catalogue");
@@ -148,8 +153,10 @@ int catalogue_load(int releases, struct catalogue **ret_catalogue, struct error 
 		return error_set(error, ERROR_DATA, "missing", "nothing was imported yet");
 	if (load_root(catalogue, metadata, error) || load_snapshot(catalogue, metadata, &version, error) ||
 	    read_role(metadata, version, "targets", &bytes, &catalogue->targets, error) ||
-	    envelope_verify(catalogue->targets, &catalogue->root->roles[ROLE_TARGETS], "targets", error))
+	    envelope_verify(catalogue->targets, &catalogue->root->roles[ROLE_TARGETS], "targets", error) ||
+	    role_head(envelope_signed(catalogue->targets), ROLE_TARGETS, "targets", &head, error))
 		return -(int)error->code;
+	catalogue->targets_expires = head.expires;
 	*ret_catalogue = TAKE(catalogue);
 	return 0;
 }
@@ -217,6 +224,19 @@ int catalogue_put_timestamp(const struct catalogue *catalogue, int releases, con
 	if (file_open_beneath(releases, "metadata", O_RDONLY | O_DIRECTORY, 0, &metadata, error))
 		return -(int)error->code;
 	return file_replace_at(metadata, "timestamp.json", bytes.data, bytes.size, 0644, error);
+}
+
+void catalogue_describe(const struct catalogue *catalogue, struct offline *offline, int64_t *ret_expires)
+{
+	int64_t expires = catalogue->root->head.expires;
+	if (catalogue->snapshot_expires < expires)
+		expires = catalogue->snapshot_expires;
+	if (catalogue->targets_expires < expires)
+		expires = catalogue->targets_expires;
+	offline->snapshot_version = catalogue->snapshot_version;
+	offline->snapshot_length = catalogue->snapshot_length;
+	memcpy(offline->snapshot, catalogue->snapshot_hash, HASH_SIZE);
+	*ret_expires = expires;
 }
 
 int catalogue_manifest(int releases, const struct library_release *release, struct manifest **ret_manifest,

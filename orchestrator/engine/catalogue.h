@@ -4,6 +4,7 @@
 #ifndef ENGINE_CATALOGUE_H
 #define ENGINE_CATALOGUE_H
 
+#include "keys/offline.h"
 #include "release/library.h"
 
 struct catalogue;
@@ -24,6 +25,10 @@ int catalogue_timestamp_due(const struct catalogue *catalogue, int releases, int
 /* Puts a new timestamp in its place, durably, when the root's timestamp role signed it and it goes forward. */
 int catalogue_put_timestamp(const struct catalogue *catalogue, int releases, const json_t *envelope, int64_t after,
 			    struct error *error) MUST_CHECK;
+
+/* Which set that is, for an offline grant: its snapshot; *ret_expires is when the first of root, snapshot and targets
+ * does. */
+void catalogue_describe(const struct catalogue *catalogue, struct offline *offline, int64_t *ret_expires);
 
 /* The verified manifest of a release. */
 int catalogue_manifest(int releases, const struct library_release *release, struct manifest **ret_manifest,

@@ -63,6 +63,7 @@ static void connect_hub(struct engine *engine, int fd)
 static void connect_signer(struct engine *engine, int fd)
 {
 	file_close(&engine->signer);
+	jsonio_free(&engine->entitlements); /* its keys may be others now */
 	engine->signer = fd;
 	engine->timestamp_at = 0;
 }
@@ -70,12 +71,13 @@ static void connect_signer(struct engine *engine, int fd)
 static int open_house(struct engine *engine, const json_t *settings, struct error *error)
 {
 	const char *path = jsonio_string(settings, "store"), *releases = jsonio_string(settings, "releases"),
-		   *lapsed = jsonio_string(settings, "lapsed");
-	if (!path || !releases)
+		   *exports = jsonio_string(settings, "exports"), *lapsed = jsonio_string(settings, "lapsed");
+	if (!path || !releases || !exports)
 		return error_set(error, ERROR_BUG, "settings",
-				 "the engine was given no store or no releases directory");
+				 "the engine was given no store, or no directory of releases or exports");
 	engine->lapsed = lapsed && !strcmp(lapsed, "published") ? STORE_GATE_PUBLISHED : STORE_GATE_BLOCKED;
 	if (file_make_directories(releases, 0755, error) || file_open_directory(releases, &engine->releases, error) ||
+	    file_make_directories(exports, 0700, error) || file_open_directory(exports, &engine->exports, error) ||
 	    store_open(path, &engine->store, error) || store_tunnel_clear(engine->store, error) ||
 	    store_import_restart(engine->store, error))
 		return -(int)error->code;
@@ -169,6 +171,7 @@ static void turn(void *context)
 		renew_timestamp(engine);
 	if (ticks - engine->agenda_at < AGENDA_MS)
 		return;
+	session_store_seen(engine);
 	/* Join codes run out and windows open by time alone. */
 	roster_send(engine, false);
 	imports_run(engine);
@@ -200,16 +203,20 @@ static void stop(struct engine *engine)
 	join_drop_all(engine);
 	file_close(&engine->signer);
 	file_close(&engine->import_fd);
+	exports_drop(engine);
+	file_close(&engine->exports);
 	file_close(&engine->releases);
 	catalogue_free(&engine->catalogue);
 	jsonio_free(&engine->roster);
+	jsonio_free(&engine->paces);
+	jsonio_free(&engine->entitlements);
 	store_free(&engine->store);
 	loop_free(&engine->loop);
 }
 
 int engine_main(int supervisor_fd)
 {
-	struct engine engine = {.signer = -1, .releases = -1, .import_fd = -1, .data_version = -1};
+	struct engine engine = {.signer = -1, .releases = -1, .exports = -1, .import_fd = -1, .export = {.answer = -1}, .data_version = -1};
 	struct error error = {0};
 	log_start("engine", LOG_LEVEL_INFO);
 	if (start(&engine, supervisor_fd, &error)) {

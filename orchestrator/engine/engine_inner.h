@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "orchestrator/engine/catalogue.h"
+#include "orchestrator/engine/pace.h"
 #include "orchestrator/engine/peer.h"
 #include "orchestrator/engine/talk.h"
 #include "orchestrator/store/store_gate.h"
@@ -46,9 +47,20 @@ struct session {
 	char version[STORE_NAME_SIZE]; /* of a plan */
 	char ticket[ENGINE_TICKET_SIZE];
 	int64_t progress_at, renewed_at; /* clock_ticks_ms */
+	int64_t began_at;                /* clock_ticks_ms: when the work began */
+	int64_t seen;                    /* last sign of life that the store does not know yet; 0: none */
 	int64_t rest_until;              /* clock_ticks_ms: no new run before, after one that could not begin */
+	bool progress_whole; /* the end of the transfer was written down */
 	bool abort_asked;
 	uint64_t timer;
+};
+
+/* The export under way; task 0: none. */
+struct export {
+	int64_t task;
+	pid_t pid;
+	int answer;
+	json_t *result; /* what the task will be told when the file stands */
 };
 
 struct engine {
@@ -56,7 +68,7 @@ struct engine {
 	struct store *store;
 	struct peer *supervisor, *hub;
 	int signer; /* -1: none */
-	int releases;
+	int releases, exports;
 	enum store_gate_lapsed lapsed;
 	char owner[STORE_NAME_SIZE]; /* this node's name: a restarted engine knows its own leases by it */
 	struct session *sessions;
@@ -64,12 +76,15 @@ struct engine {
 	struct join *joins;
 	struct catalogue *catalogue; /* NULL before the first import */
 	json_t *roster;              /* what the hub was told: key → entry */
+	json_t *paces;               /* pace.h */
+	json_t *entitlements;        /* appliance → what was signed of late */
 	int64_t data_version;
 	int64_t agenda_at, timestamp_at; /* clock_ticks_ms of the last run */
 	int64_t complete_at;             /* clock_ticks_ms when hub and signer were last there, or asked for */
 	uint64_t wake_timer;
 	int64_t import; /* that runs; 0: none */
 	int import_fd;
+	struct export export;
 	int exit_code;
 };
 
@@ -95,6 +110,8 @@ void steps_why(struct engine *engine, const struct store_upgrade *upgrade, int c
 /* sign.c: waits for the signer five seconds at most. Caller owns *ret_envelope. */
 int sign_document(struct engine *engine, const char *kind, json_t *document, json_t **ret_envelope,
 		  struct error *error) MUST_CHECK; /* takes the document */
+/* The same envelope again for an hour while the contract says the same, so that an appliance that asks and asks does
+ * not use up the signer's hour. */
 int sign_entitlement(struct engine *engine, const char *appliance, json_t **ret_envelope,
 		     struct error *error) MUST_CHECK;
 /* The timestamp for the newest snapshot, when the one that stands is of another snapshot or older than a day. */
@@ -112,6 +129,8 @@ void hub_link_close(struct engine *engine, const char *appliance);
 struct session *session_find(struct engine *engine, const char *appliance);
 void session_hello(struct engine *engine, const json_t *message);
 void session_alive(struct engine *engine, const char *appliance);
+/* Who gave a sign of life since the last time, in one commit. */
+void session_store_seen(struct engine *engine);
 void session_gone(struct engine *engine, const char *appliance, int64_t connection);
 void session_attached_take(struct engine *engine, const char *appliance, int64_t connection, int fd);
 void session_stream_take(struct engine *engine, const char *appliance, const char *ticket, int fd);
@@ -159,6 +178,10 @@ void agenda_run(struct engine *engine);
 /* tasks.c, imports.c */
 void tasks_run(struct engine *engine);
 void imports_run(struct engine *engine);
+/* exports.c: takes the task on, or leaves it for later. */
+struct store_task;
+void exports_run(struct engine *engine, const struct store_task *task);
+void exports_drop(struct engine *engine);
 void imports_answer_take(struct engine *engine, const json_t *message, int fd);
 /* Reads the catalogue anew and brings the store's releases up to it. */
 int imports_load(struct engine *engine, struct error *error) MUST_CHECK;

@@ -68,7 +68,7 @@ static void do_close(struct engine *engine, const struct store_task *task)
 static const struct {
 	const char *kind;
 	void (*run)(struct engine *engine, const struct store_task *task);
-} kinds[] = {{"plan", do_plan}, {"tunnel-close", do_close}};
+} kinds[] = {{"plan", do_plan}, {"tunnel-close", do_close}, {"export", exports_run}};
 
 void tasks_run(struct engine *engine)
 {

@@ -22,6 +22,16 @@ int store_task_add(struct store *store, const char *kind, const char *target, co
 	return 0;
 }
 
+static void read_task(struct store_query *query, struct store_task *ret_task)
+{
+	ret_task->id = store_query_integer(query, 0);
+	store_query_copy(query, 1, ret_task->kind, sizeof ret_task->kind);
+	store_query_copy(query, 2, ret_task->target, sizeof ret_task->target);
+	store_query_copy(query, 3, ret_task->argument, sizeof ret_task->argument);
+	store_query_copy(query, 4, ret_task->requested_by, sizeof ret_task->requested_by);
+	ret_task->requested = store_query_integer(query, 5);
+}
+
 int store_task_next(struct store *store, int64_t after, struct store_task *ret_task, bool *ret_found,
 		    struct error *error)
 {
@@ -34,15 +44,23 @@ int store_task_next(struct store *store, int64_t after, struct store_task *ret_t
 		    "i", after) ||
 	    store_query_next(query, &row, error))
 		return -(int)error->code;
-	if (row) {
-		ret_task->id = store_query_integer(query, 0);
-		store_query_copy(query, 1, ret_task->kind, sizeof ret_task->kind);
-		store_query_copy(query, 2, ret_task->target, sizeof ret_task->target);
-		store_query_copy(query, 3, ret_task->argument, sizeof ret_task->argument);
-		store_query_copy(query, 4, ret_task->requested_by, sizeof ret_task->requested_by);
-		ret_task->requested = store_query_integer(query, 5);
-	}
+	if (row)
+		read_task(query, ret_task);
 	*ret_found = row;
+	return 0;
+}
+
+int store_task_get(struct store *store, int64_t id, struct store_task *ret_task, struct error *error)
+{
+	CLEANUP(store_query_free) struct store_query *query = NULL;
+	bool row = false;
+	if (store_query(store, &query, error,
+			"SELECT id, kind, target, argument, requested_by, requested FROM task WHERE id = ?", "i", id) ||
+	    store_query_next(query, &row, error))
+		return -(int)error->code;
+	if (!row)
+		return error_set(error, ERROR_DATA, "unknown-task", "there is no task %lld", (long long)id);
+	read_task(query, ret_task);
 	return 0;
 }
 

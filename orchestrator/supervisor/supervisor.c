@@ -99,15 +99,16 @@ static json_t *engine_settings(const struct supervisor *supervisor)
 {
 	const struct settings *settings = supervisor->settings;
 
-	return json_pack("{s:{s:s, s:s, s:s}}", "set", "store", settings->store_path, "releases",
-			 settings->releases_directory, "lapsed", lapsed_word(settings));
+	return json_pack("{s:{s:s, s:s, s:s, s:s}}", "set", "store", settings->store_path, "releases",
+			 settings->releases_directory, "exports", settings->exports, "lapsed", lapsed_word(settings));
 }
 
 static json_t *api_settings(const struct supervisor *supervisor)
 {
 	const struct settings *settings = supervisor->settings;
 
-	return json_pack("{s:{s:s, s:s, s:s, s:s, s:s}}", "set", "store", settings->store_path, "public",
+	return json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:s}}", "set", "store", settings->store_path, "exports",
+			 settings->exports, "public",
 			 settings->hub_public[0] ? settings->hub_public : settings->hub_listen, "host_key",
 			 supervisor->host_key_hash, "lapsed", lapsed_word(settings), "approvals",
 			 settings->policy_approvals == SETTINGS_APPROVALS_SECOND_PERSON ? "second-person" : "none");

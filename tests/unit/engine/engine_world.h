@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,9 @@ struct world {
 	uint8_t public_key[32], seed[32];
 };
 
+/* How many entitlements the signer was asked for. */
+static atomic_int signer_entitlements;
+
 /* Timestamps are signed with the key of this seed; every other document gets an envelope without a signature: what the
  * engine does with those is none of the signer's matter. */
 static inline json_t *signer_timestamp(const json_t *request)
@@ -84,6 +88,8 @@ static inline void *signer_run(void *context)
 		if (packet_wait(fd, clock_ticks_ms() + 60000, &request, &extra, &error))
 			break;
 		json_t *document = json_object_get(request, "document");
+		if (jsonio_string(request, "sign") && !strcmp(jsonio_string(request, "sign"), "entitlement"))
+			atomic_fetch_add(&signer_entitlements, 1);
 		int status = packet_send_take(
 			fd,
 			document ? json_pack("{s:{s:O, s:[]}}", "envelope", "signed", document, "signatures")
@@ -120,7 +126,7 @@ static inline void world_start_engine(struct world *world)
 	close(supervisor[1]);
 	world->supervisor = supervisor[0];
 	MUST(packet_send_take(world->supervisor,
-			      json_pack("{s:{s:s, s:s, s:s}}", "set", "store", world->store_path, "releases",
+			      json_pack("{s:{s:s, s:s, s:s, s:s}}", "set", "store", world->store_path, "exports", "exports", "releases",
 					world->releases, "lapsed", "blocked"),
 			      -1, &error));
 	MUST(packet_send_take(world->supervisor, json_pack("{s:s}", "peer", "hub"), hub[1], &error));
