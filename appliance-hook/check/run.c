@@ -254,7 +254,8 @@ int run_rollback(struct session *session, const struct stream_message *message, 
 	now = rollback_now(envelope, nonce_age_s, verify.now);
 	if (read_order(envelope, &verify.authority, now, &ordered, error) < 0 ||
 	    check_order(session, &ordered, ORDER_ROLLBACK, upgrade, nonce, now, error) < 0 ||
-	    ownwindow_open(session->places->product, 0, true, now, &own, error) < 0)
+	    /* The customer's window goes by the customer's clock: an order could else date itself into it. */
+	    ownwindow_open(session->places->product, 0, true, verify.now, &own, error) < 0)
 		return -(int)error->code;
 	return hand_to_act(&busy, "rollback", rollback_arguments(&ordered, data), ret_reply, error);
 }

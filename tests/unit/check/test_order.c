@@ -308,14 +308,43 @@ static void test_rollback_against_odds(void **state)
 	run_refused(world, days_off, ERROR_DATA, "freeze");
 }
 
+static void an_hour_off(struct order *order)
+{
+	const int64_t seconds = 3600;
+	order->issued += seconds;
+	order->expires += seconds;
+	order->start += seconds;
+	order->last_start += seconds;
+	order->end += seconds;
+}
+
+/* A stolen order key may date a rollback as it likes: the customer's own window stays shut. */
+static void test_rollback_outside_own_window(void **state)
+{
+	struct world *world = *state;
+	struct exchange exchange = {0};
+	put_window((clock_now() + 1800) / 60 * 60, "1h");
+	roll_back(world, &exchange, an_hour_off);
+	assert_refusal(exchange, ERROR_NOT_NOW, "window");
+	assert_false(act_was_asked("rollback"));
+	exchange_free(&exchange);
+}
+
 #define one(name) cmocka_unit_test_setup_teardown(test_##name, world_begin, world_end)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		one(good),       one(spoilt),       one(lower_fence),
-		one(no_nonce),   one(wrong_signer), one(lapsed_meanwhile),
-		one(own_window), one(rollback),     one(rollback_against_odds),
+		one(good),
+		one(spoilt),
+		one(lower_fence),
+		one(no_nonce),
+		one(wrong_signer),
+		one(lapsed_meanwhile),
+		one(own_window),
+		one(rollback),
+		one(rollback_against_odds),
+		one(rollback_outside_own_window),
 	};
 	return cmocka_run_group_tests_name("check/order", tests, pack_all, drop_packed);
 }
