@@ -10,7 +10,7 @@ typedef int commands_run(const struct command_line *line, void *context, struct 
 
 commands_run commands_key_new, commands_pack, commands_inspect, commands_verify;
 commands_run commands_init, commands_add, commands_sign, commands_publish, commands_promote, commands_yank,
-	commands_rotate, commands_status, commands_export;
+	commands_rotate, commands_authority, commands_status, commands_export;
 
 /* Fills the passphrase source from --passphrase-file. */
 struct key_passphrase commands_passphrase(const struct command_line *line);

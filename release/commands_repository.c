@@ -360,6 +360,22 @@ int commands_yank(const struct command_line *line, void *context, struct error *
 	return result < 0 ? fail(error) : report_staged(repository, error);
 }
 
+int commands_authority(const struct command_line *line, void *context, struct error *error)
+{
+	CLEANUP(repository_free) struct repository *repository = NULL;
+	CLEANUP(authority_free) struct authority change = {0};
+
+	(void)context;
+	if (read_set(line, "--order-key", NULL, NULL, &change.order, error) < 0 ||
+	    read_set(line, "--entitlement-key", NULL, NULL, &change.entitlement, error) < 0)
+		return fail(error);
+	if (change.order.count == 0 && change.entitlement.count == 0)
+		return -error_set(error, ERROR_USAGE, "usage", "give --order-key, --entitlement-key or both");
+	if (open_for_writing(line, &repository, error) < 0 || repository_authority(repository, &change, error) < 0)
+		return fail(error);
+	return report_staged(repository, error);
+}
+
 static int read_role(const struct command_line *line, enum role_kind *ret_role, struct error *error)
 {
 	const char *name = command_option(line, "--role");

@@ -50,6 +50,12 @@ static const struct command_option init_options[] = {
 	PASSPHRASE,
 	{NULL},
 };
+static const struct command_option authority_options[] = {
+	{"--order-key", "K.pub", .repeated = true, .many = true, .help = "all keys that may sign orders from now on"},
+	{"--entitlement-key", "K.pub", .repeated = true, .many = true,
+	 .help = "all keys that may sign entitlements from now on"},
+	{NULL},
+};
 static const struct command_option add_options[] = {
 	{"--channel", "C", .repeated = true, .help = "channel of the release (default stable)"},
 	{"--published", "DATE", .help = "YYYY-MM-DD (default today, UTC)"},
@@ -103,6 +109,8 @@ static const struct command commands[] = {
 	 commands_pack},
 	{"add", "REPO FILE…", 2, -1, add_options, "verify bundles and stage them into the next targets", commands_add},
 	{"sign", "REPO", 1, 1, sign_options, "sign what is staged, once per engineer", commands_sign},
+	{"repo authority", "REPO", 1, 1, authority_options, "stage other order or entitlement keys into authority.json",
+	 commands_authority},
 	{"publish", "REPO", 1, 1, publish_options, "publish what is staged; 65 under the threshold", commands_publish},
 	{"promote", "REPO V", 2, 2, promote_options, "stage: the release joins a channel", commands_promote},
 	{"yank", "REPO V", 2, 2, yank_options, "stage: the release is withdrawn, or leaves a channel", commands_yank},

@@ -365,14 +365,15 @@ static int init_root(struct repository *repository, const struct repository_setu
 	return result < 0 ? result : repository_settle_root(repository, &stands, error);
 }
 
-static int init_targets(struct repository *repository, const struct repository_setup *setup, struct error *error)
+/* The file, and its line in a `targets` map. */
+static int put_authority(struct repository *repository, const struct authority *keys, json_t *map, struct error *error)
 {
 	CLEANUP(jsonio_free) json_t *targets = repository_head(ROLE_TARGETS, 1);
 	CLEANUP(buffer_free) struct buffer authority = BUFFER_INIT(AUTHORITY_MOST);
 	uint8_t hash[HASH_SIZE];
 	char hex[HASH_HEX_SIZE], path[HASH_HEX_SIZE + 64];
 
-	int result = authority_write(&setup->authority, &authority, error);
+	int result = authority_write(keys, &authority, error);
 	if (result < 0)
 		return result;
 	hash_bytes(HASH_SHA256, authority.data, authority.size, hash);
@@ -381,12 +382,63 @@ static int init_targets(struct repository *repository, const struct repository_s
 	result = repository_put(repository->directory, path, authority.data, authority.size, error);
 	if (result < 0)
 		return result;
-	json_t *map = json_pack("{s:{s:I, s:{s:s}}}", AUTHORITY_TARGET, "length", (json_int_t)authority.size, "hashes",
-				"sha256", hex);
-	if (targets == NULL || map == NULL || json_object_set_new(targets, "targets", map) != 0 ||
+	json_t *line = json_pack("{s:I, s:{s:s}}", "length", (json_int_t)authority.size, "hashes", "sha256", hex);
+	return json_object_set_new(map, AUTHORITY_TARGET, line) != 0 ? no_memory(error) : 0;
+}
+
+static int init_targets(struct repository *repository, const struct repository_setup *setup, struct error *error)
+{
+	CLEANUP(jsonio_free) json_t *targets = repository_head(ROLE_TARGETS, 1);
+
+	if (targets == NULL || json_object_set_new(targets, "targets", json_object()) != 0 ||
 	    json_object_set_new(targets, "product", json_string(setup->product)) != 0)
 		return no_memory(error);
-	return repository_stage_take(repository, ROLE_TARGETS, TAKE(targets), error);
+	int result = put_authority(repository, &setup->authority, json_object_get(targets, "targets"), error);
+	return result < 0 ? result : repository_stage_take(repository, ROLE_TARGETS, TAKE(targets), error);
+}
+
+/* What stands, for the halves that are not to change. */
+static int read_authority(struct repository *repository, const json_t *map, struct authority *ret_authority,
+			  struct error *error)
+{
+	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(AUTHORITY_MOST);
+	CLEANUP(file_close) int fd = -1;
+	const json_t *line = json_object_get(map, AUTHORITY_TARGET);
+	const char *hex = json_string_value(json_object_get(json_object_get(line, "hashes"), "sha256"));
+	char path[HASH_HEX_SIZE + 64];
+	uint8_t hash[HASH_SIZE], wanted[HASH_SIZE];
+
+	int result = hash_from_hex(hex != NULL ? hex : "", wanted, sizeof(wanted), error);
+	if (result < 0)
+		return result;
+	snprintf(path, sizeof(path), "targets/%s." AUTHORITY_TARGET, hex);
+	result = file_open_beneath(repository->directory, path, O_RDONLY, 0, &fd, error);
+	if (result == 0)
+		result = file_read_fd(fd, path, &bytes, error);
+	if (result < 0)
+		return result;
+	hash_bytes(HASH_SHA256, bytes.data, bytes.size, hash);
+	if (!hash_equal(hash, wanted))
+		return error_set(error, ERROR_DATA, "hash", "%s is not what the targets metadata says", path);
+	return authority_parse(bytes.data, bytes.size, ret_authority, error);
+}
+
+int repository_authority(struct repository *repository, const struct authority *change, struct error *error)
+{
+	CLEANUP(jsonio_free) json_t *targets = NULL;
+	CLEANUP(authority_free) struct authority standing = {0};
+	struct authority next = {0};
+
+	int result = repository_next_targets(repository, &targets, error);
+	if (result < 0)
+		return result;
+	json_t *map = json_object_get(targets, "targets");
+	result = read_authority(repository, map, &standing, error);
+	next.order = change->order.count > 0 ? change->order : standing.order;
+	next.entitlement = change->entitlement.count > 0 ? change->entitlement : standing.entitlement;
+	if (result == 0)
+		result = put_authority(repository, &next, map, error);
+	return result < 0 ? result : repository_stage_take(repository, ROLE_TARGETS, TAKE(targets), error);
 }
 
 int repository_init(const char *path, const struct repository_setup *setup, struct error *error)

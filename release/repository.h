@@ -50,6 +50,10 @@ int repository_leave(struct repository *repository, const char *version, const c
 int repository_yank(struct repository *repository, const char *version, const char *reason,
 		    struct error *error) MUST_CHECK;
 
+/* Other order or entitlement keys in authority.json, staged into the next targets; a set without keys stays as it is. To
+ * change a key without a gap, name the old and the new one first, and the new one alone when all use it. */
+int repository_authority(struct repository *repository, const struct authority *change, struct error *error) MUST_CHECK;
+
 /* Root N+1, staged: keys of one role come and go, thresholds change, or only its expiry is renewed. */
 struct repository_rotation {
 	enum role_kind role;

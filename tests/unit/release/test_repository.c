@@ -349,6 +349,47 @@ static void rotation(void **state)
 	assert_done(verify("rotated", "rotated/metadata/3.root.json", NULL, &error));
 }
 
+/* The keys that the published authority.json names. */
+static struct authority published_authority(const char *path, const char *directory)
+{
+	CLEANUP(jsonio_free) json_t *status = NULL;
+	struct authority authority = {0};
+	struct error error;
+	char file[200];
+	CLEANUP(buffer_free) struct buffer targets = get_bytes(path), bytes = BUFFER_INIT(AUTHORITY_MOST);
+	assert_done(jsonio_parse(targets.data, targets.size, path, &status, &error));
+	const json_t *line =
+		json_object_get(json_object_get(json_object_get(status, "signed"), "targets"), AUTHORITY_TARGET);
+	snprintf(file, sizeof(file), "%s/targets/%s." AUTHORITY_TARGET, directory,
+		 json_string_value(json_object_get(json_object_get(line, "hashes"), "sha256")));
+	CLEANUP(buffer_free) struct buffer text = get_bytes(file);
+	assert_done(authority_parse(text.data, text.size, &authority, &error));
+	return authority;
+}
+
+/* The order key goes, the entitlement key stays; the file that stood is not overwritten. */
+static void authority_changes(void **state)
+{
+	struct error error;
+	struct key *next[] = {public_half(STRANGER)};
+	const struct authority change = {.order = {next, 1, 1}};
+	(void)state;
+	CLEANUP(repository_free) struct repository *repository = publish_two("authority");
+	assert_done(repository_authority(repository, &change, &error));
+	assert_refused(publish(repository, true, &error), "signature");
+	sign_both(repository);
+	assert_done(publish(repository, true, &error));
+	CLEANUP(authority_free)
+	struct authority before = published_authority("authority/metadata/1.targets.json", "authority");
+	CLEANUP(authority_free)
+	struct authority after = published_authority("authority/metadata/2.targets.json", "authority");
+	assert_string_equal(key_id(before.order.keys[0]), key_id(public_half(ORDER)));
+	assert_int_equal(after.order.count, 1);
+	assert_string_equal(key_id(after.order.keys[0]), key_id(public_half(STRANGER)));
+	assert_string_equal(key_id(after.entitlement.keys[0]), key_id(public_half(ENTITLEMENT)));
+	assert_done(verify("authority", "authority/metadata/1.root.json", NULL, &error));
+}
+
 static void timestamps(void **state)
 {
 	(void)state;
@@ -401,11 +442,12 @@ static void exported(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(thresholds),       cmocka_unit_test(root_later),
-		cmocka_unit_test(never_overwrites), cmocka_unit_test(needs_min_from),
-		cmocka_unit_test(flipped_bundle),   cmocka_unit_test(damaged_repository),
-		cmocka_unit_test(yank_and_promote), cmocka_unit_test(rotation),
-		cmocka_unit_test(timestamps),       cmocka_unit_test(exported),
+		cmocka_unit_test(thresholds),        cmocka_unit_test(root_later),
+		cmocka_unit_test(never_overwrites),  cmocka_unit_test(needs_min_from),
+		cmocka_unit_test(flipped_bundle),    cmocka_unit_test(damaged_repository),
+		cmocka_unit_test(yank_and_promote),  cmocka_unit_test(rotation),
+		cmocka_unit_test(authority_changes), cmocka_unit_test(timestamps),
+		cmocka_unit_test(exported),
 	};
 	return cmocka_run_group_tests_name("repository", tests, start, end);
 }
