@@ -88,6 +88,7 @@ int imports_load(struct engine *engine, struct error *error)
 	if (store_commit(&transaction, error))
 		return -(int)error->code;
 	catalogue_free(&engine->catalogue);
+	jsonio_free(&engine->entitlements); /* authority.json may name other keys now */
 	engine->catalogue = TAKE(catalogue);
 	return 0;
 }
@@ -128,7 +129,7 @@ static void finish(struct engine *engine)
 static void take_refusal(struct engine *engine, const json_t *refusal)
 {
 	struct error why = {0};
-	if (message_to_error(refusal, &why) == 0)
+	if (packet_to_error(refusal, &why) == 0)
 		error_set(&why, ERROR_BUG, "import", "the import was refused without a reason");
 	refuse(engine, &why);
 }

@@ -9,6 +9,9 @@
 #define ANSWER_LIFE 3600
 #define PULL_MS     (6 * 60 * 60 * 1000LL)
 
+/* An answer costs the signer one of its hour. */
+static const struct pace answer_pace = {"answer", 120000, 20};
+
 struct pull {
 	struct engine *engine;
 	struct pull *next;
@@ -156,6 +159,9 @@ static int answer(struct pull *pull, const json_t *body, json_t **ret_reply, str
 	bool found = false;
 	const char *from = jsonio_string(body, "version"), *to = jsonio_string(body, "to");
 	CLEANUP(jsonio_free) json_t *signed_answer = NULL, *entitlement = NULL;
+	if (!pace_allow(&engine->paces, &answer_pace, pull->appliance, clock_ticks_ms()))
+		return error_set(error, ERROR_NOT_NOW, "limit", "%s has asked for updates too often: try again later",
+				 pull->appliance);
 	if (check_box(pull, body, &box, error) || choose(engine, &box, from, to, &release, &found, error))
 		return -(int)error->code;
 	if (!found)

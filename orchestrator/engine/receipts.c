@@ -5,6 +5,9 @@
 #include "keys/receipt.h"
 #include "orchestrator/engine/engine_inner.h"
 
+/* A receipt is kept for ever. */
+static const struct pace receipt_pace = {"receipt", 60000, 200};
+
 static int verify(struct engine *engine, const char *appliance, const json_t *receipt, struct buffer *ret_text,
 		  json_t **ret_document, struct error *error)
 {
@@ -37,6 +40,9 @@ static int take(struct engine *engine, const char *appliance, const json_t *rece
 	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(RECEIPT_MOST);
 	CLEANUP(jsonio_free) json_t *document = NULL;
 	struct store_upgrade upgrade;
+	if (!pace_allow(&engine->paces, &receipt_pace, appliance, clock_ticks_ms()))
+		return error_set(error, ERROR_NOT_NOW, "limit", "%s hands in too many receipts: try again later",
+				 appliance);
 	if (verify(engine, appliance, receipt, &text, &document, error))
 		return -(int)error->code;
 	const char *id = jsonio_string(document, "upgrade");

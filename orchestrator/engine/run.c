@@ -9,6 +9,12 @@
 
 #define NONCE_MS      30000
 #define RETRY_SECONDS 20
+/* Each order that is refused makes the next one wait longer, so that one appliance that refuses for ever does not use
+ * up the orders of an hour. */
+#define RETRY_SECONDS_MOST 640
+
+/* What the hook says of its steps is history, and written down: a run has some thirty. */
+static const struct pace step_pace = {"step", 10000, 200};
 
 /* Takes it back to booked: no order has left. */
 static void give_back(struct session *session, const struct error *why)
@@ -113,6 +119,8 @@ static void stepped(void *context, const json_t *body)
 	struct session *session = context;
 	struct error error = {0};
 	const char *text = jsonio_string(body, "text");
+	if (!pace_allow(&session->engine->paces, &step_pace, session->appliance, clock_ticks_ms()))
+		return;
 	char actor[STORE_NAME_SIZE + 8], sentence[STORE_TEXT_SIZE];
 	snprintf(actor, sizeof actor, "hook:%s", session->appliance);
 	const char *step = jsonio_string(body, "step"), *word = step[0] ? step : jsonio_string(body, "state");
@@ -132,6 +140,17 @@ static bool is_passing(const struct error *why)
 	return why->code == ERROR_NOT_NOW || why->code == ERROR_UNREACHABLE || why->code == ERROR_CANNOT_CREATE;
 }
 
+static int64_t refusal_rest(struct engine *engine, const char *id)
+{
+	struct error error = {0};
+	int64_t claims = 1, rest = RETRY_SECONDS;
+	if (store_upgrade_claims(engine->store, id, &claims, &error))
+		log_failure(id, &error);
+	for (int64_t i = 1; i < claims && rest < RETRY_SECONDS_MOST; i++)
+		rest *= 2;
+	return rest;
+}
+
 /* The hook refused the order: nothing has changed there. */
 static void refused(struct session *session, const struct store_upgrade *upgrade, const struct error *why)
 {
@@ -147,7 +166,7 @@ static void refused(struct session *session, const struct store_upgrade *upgrade
 		change.to = UPGRADE_CANCELLED;
 	} else if (is_passing(why)) {
 		change.to = UPGRADE_BOOKED;
-		change.retry_in = RETRY_SECONDS;
+		change.retry_in = refusal_rest(session->engine, upgrade->id);
 	} else if (!strcmp(why->name, "entitlement")) {
 		change.to = UPGRADE_HELD;
 		change.held_for = "entitlement";

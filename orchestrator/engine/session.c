@@ -7,6 +7,11 @@
 #include "orchestrator/store/store_tunnel.h"
 
 #define ATTACH_MS 15000
+/* No fence and no generation ever comes there by counting. */
+#define COUNT_MOST (INT64_C(1) << 53)
+
+/* A HELLO follows every work; a tunnel that flaps, or a key in wrong hands, says it again and again. */
+static const struct pace hello_pace = {"hello", 2000, 60};
 
 static const struct {
 	const char *name;
@@ -127,12 +132,30 @@ static int store_hello(struct engine *engine, struct session *session, const jso
 	return store_commit(&transaction, error);
 }
 
+static bool believe_hello(struct engine *engine, const char *appliance, const json_t *body)
+{
+	if (jsonio_integer(body, "fence") > COUNT_MOST || jsonio_integer(body, "generation") > COUNT_MOST) {
+		log_write(LOG_LEVEL_WARNING, "%s: reports a fence or generation that nobody gave: its tunnel is closed",
+			  appliance);
+		return false;
+	}
+	if (!pace_allow(&engine->paces, &hello_pace, appliance, clock_ticks_ms())) {
+		log_write(LOG_LEVEL_WARNING, "%s: says HELLO too often: its tunnel is closed", appliance);
+		return false;
+	}
+	return true;
+}
+
 void session_hello(struct engine *engine, const json_t *message)
 {
 	const char *appliance = jsonio_string(message, "appliance");
 	const json_t *body = jsonio_member(message, "body");
 	struct session *session = session_find(engine, appliance);
 	struct error error = {0};
+	if (!believe_hello(engine, appliance, body)) {
+		hub_link_close(engine, appliance);
+		return;
+	}
 	if (session && session->work != SESSION_IDLE) {
 		error_set(&error, ERROR_UNREACHABLE, "closed", "the appliance connected anew");
 		lose(session, &error);
@@ -163,11 +186,37 @@ void session_hello(struct engine *engine, const json_t *message)
 
 void session_alive(struct engine *engine, const char *appliance)
 {
+	struct session *session = session_find(engine, appliance);
+	if (session)
+		session->seen = clock_now();
+}
+
+static int store_seen(struct engine *engine, struct error *error)
+{
+	CLEANUP(store_rollback) struct store_transaction transaction = {0};
+	if (store_begin(engine->store, &transaction, error))
+		return -(int)error->code;
+	for (struct session *session = engine->sessions; session; session = session->next)
+		if (session->seen && (store_tunnel_seen(engine->store, session->appliance, session->seen, error) ||
+				      store_appliance_seen(engine->store, session->appliance, session->seen, error)))
+			return -(int)error->code;
+	return store_commit(&transaction, error);
+}
+
+void session_store_seen(struct engine *engine)
+{
 	struct error error = {0};
-	int64_t now = clock_now();
-	if (store_tunnel_seen(engine->store, appliance, now, &error) ||
-	    store_appliance_seen(engine->store, appliance, now, &error))
-		log_failure(appliance, &error);
+	bool any = false;
+	for (struct session *session = engine->sessions; session && !any; session = session->next)
+		any = session->seen != 0;
+	if (!any)
+		return;
+	if (store_seen(engine, &error)) {
+		log_failure("the signs of life", &error);
+		return;
+	}
+	for (struct session *session = engine->sessions; session; session = session->next)
+		session->seen = 0;
 }
 
 void session_gone(struct engine *engine, const char *appliance, int64_t connection)
@@ -211,6 +260,7 @@ bool session_begin(struct session *session, enum session_work work, const char *
 		return false;
 	session->work = work;
 	session->waiting = false;
+	session->began_at = clock_ticks_ms();
 	snprintf(session->upgrade, sizeof session->upgrade, "%s", upgrade);
 	session->timer = loop_after(session->engine->loop, ATTACH_MS, attach_late, session);
 	peer_send_take(session->engine->hub,

@@ -5,7 +5,8 @@
 #include "base/packet.h"
 #include "orchestrator/engine/engine_inner.h"
 
-#define SIGN_MS 5000
+#define SIGN_MS           5000
+#define ENTITLEMENT_AGAIN 3600
 
 static int ask_take(struct engine *engine, json_t *request, json_t **ret_envelope, struct error *error)
 {
@@ -22,7 +23,7 @@ static int ask_take(struct engine *engine, json_t *request, json_t **ret_envelop
 	}
 	const json_t *refusal = jsonio_member(answer, "error");
 	if (refusal) {
-		if (message_to_error(refusal, error) == 0)
+		if (packet_to_error(refusal, error) == 0)
 			return error_set(error, ERROR_BUG, "signer", "the signer refuses without a reason");
 		return error_prefix(error, "the signer");
 	}
@@ -40,12 +41,45 @@ int sign_document(struct engine *engine, const char *kind, json_t *document, jso
 	return ask_take(engine, json_pack("{s:s, s:o}", "sign", kind, "document", document), ret_envelope, error);
 }
 
+/* All that it says but its dates. */
+static json_t *entitlement_gist(const struct entitlement *entitlement)
+{
+	struct entitlement gist = *entitlement;
+	gist.issued = gist.expires = 0;
+	return entitlement_document(&gist);
+}
+
+static const json_t *signed_of_late(struct engine *engine, const char *appliance, const json_t *gist, int64_t now)
+{
+	const json_t *kept = json_object_get(engine->entitlements, appliance);
+	int64_t at = jsonio_integer(kept, "at");
+	return kept && at <= now && now - at < ENTITLEMENT_AGAIN && json_equal(json_object_get(kept, "gist"), gist)
+		       ? json_object_get(kept, "envelope")
+		       : NULL;
+}
+
 int sign_entitlement(struct engine *engine, const char *appliance, json_t **ret_envelope, struct error *error)
 {
 	struct entitlement entitlement;
-	if (store_gate_entitlement(engine->store, appliance, engine->lapsed, clock_now(), &entitlement, error))
+	json_t *envelope = NULL;
+	int64_t now = clock_now();
+	if (store_gate_entitlement(engine->store, appliance, engine->lapsed, now, &entitlement, error))
 		return -(int)error->code;
-	return sign_document(engine, "entitlement", entitlement_document(&entitlement), ret_envelope, error);
+	CLEANUP(jsonio_free) json_t *gist = entitlement_gist(&entitlement);
+	const json_t *kept = signed_of_late(engine, appliance, gist, now);
+	if (kept) {
+		*ret_envelope = json_incref((json_t *)kept);
+		return 0;
+	}
+	if (sign_document(engine, "entitlement", entitlement_document(&entitlement), &envelope, error))
+		return -(int)error->code;
+	if (!engine->entitlements)
+		engine->entitlements = json_object();
+	/* Without memory it is signed again the next time. */
+	json_object_set_new(engine->entitlements, appliance,
+			    json_pack("{s:O, s:I, s:O}", "gist", gist, "at", (json_int_t)now, "envelope", envelope));
+	*ret_envelope = envelope;
+	return 0;
 }
 
 int sign_timestamp_if_due(struct engine *engine, struct error *error)

@@ -10,6 +10,9 @@
 /* After a refusal that time may mend. */
 #define RETRY_SECONDS       60
 #define RETRY_SPACE_SECONDS 300
+/* One that was over at once is not begun again at once: a tunnel may flap for days. */
+#define SHORT_MS       5000
+#define RETRY_FLAPPING 5
 
 /* What a refusal of the hook means for the upgrade. */
 static const struct {
@@ -58,9 +61,11 @@ static void progressed(void *context, const json_t *body)
 	struct error error = {0};
 	int64_t ticks = clock_ticks_ms(), done = jsonio_integer(body, "bytes_done"),
 		all = jsonio_integer(body, "bytes");
-	if (session->progress_at && ticks - session->progress_at < PROGRESS_MS && done < all)
+	bool whole = done >= all && !session->progress_whole;
+	if (session->progress_at && ticks - session->progress_at < PROGRESS_MS && !whole)
 		return;
 	session->progress_at = ticks;
+	session->progress_whole = done >= all;
 	if (store_upgrade_progress(session->engine->store, session->upgrade, jsonio_integer(body, "blobs"),
 				   jsonio_integer(body, "blobs_done"), all, done, clock_now(), &error))
 		log_failure(session->appliance, &error);
@@ -124,6 +129,7 @@ void staging_begin(struct session *session)
 	secret_random(ticket, sizeof ticket);
 	hash_to_hex(ticket, sizeof ticket, session->ticket);
 	session->progress_at = 0;
+	session->progress_whole = false;
 	peer_send_take(engine->hub, json_pack("{s:s, s:s, s:I, s:s, s:i}", "do", "streams", "appliance",
 					      session->appliance, "connection", (json_int_t)session->connection,
 					      "ticket", session->ticket, "count", ENGINE_STREAMS));
@@ -137,6 +143,7 @@ void staging_lost(struct session *session, const struct error *why)
 {
 	struct store_upgrade upgrade;
 	struct error error = {0};
+	int64_t lasted = clock_ticks_ms() - session->began_at;
 	/* Somebody may have paused or aborted it meanwhile; then there is nothing to take back. */
 	if (store_upgrade_get(session->engine->store, session->upgrade, &upgrade, &error) ||
 	    upgrade.state != UPGRADE_STAGING)
@@ -148,7 +155,9 @@ void staging_lost(struct session *session, const struct error *why)
 		.owner = UPGRADE_ENGINE,
 		.code = (int)why->code,
 		.fence = -1,
-		.retry_in = why->code == ERROR_UNREACHABLE && strcmp(why->name, "signer") ? 0 : 5,
+		.retry_in = why->code == ERROR_UNREACHABLE && strcmp(why->name, "signer") && lasted >= SHORT_MS
+				    ? 0
+				    : RETRY_FLAPPING,
 	};
 	steps_take(session->engine, &change, "staging was interrupted and goes on from where it was: %s", why->text);
 }

@@ -104,6 +104,9 @@ int store_upgrade_reclaim(struct store *store, const char *id, const char *owner
 int store_upgrade_renew(struct store *store, const char *id, const char *owner, int64_t fence, int64_t lease_until,
 			struct error *error) MUST_CHECK;
 
+/* How often it was claimed since a person last sent it on. */
+int store_upgrade_claims(struct store *store, const char *id, int64_t *ret_count, struct error *error) MUST_CHECK;
+
 /* Whether another node of its HA group holds the slot now; claim is what decides. */
 int store_upgrade_slot_taken(struct store *store, const struct store_upgrade *upgrade, bool *ret_taken,
 			     struct error *error) MUST_CHECK;

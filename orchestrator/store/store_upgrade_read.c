@@ -70,8 +70,9 @@ int store_upgrade_get(struct store *store, const char *id, struct store_upgrade 
 	bool row = false;
 	struct store_upgrade found;
 	if (store_query(store, &query, error,
-			"SELECT " COLUMNS " FROM upgrade WHERE id = ?1"
-			" OR (length(?1) >= 6 AND substr(id, 1, length(?1)) = ?1) LIMIT 2",
+			/* Ids are lower-case hexadecimal: a range, so that the index serves a beginning too. */
+			"SELECT " COLUMNS " FROM upgrade WHERE id >= ?1 AND id < ?1 || 'g'"
+			" AND (id = ?1 OR length(?1) >= 6) LIMIT 2",
 			"s", id) ||
 	    store_query_next(query, &row, error))
 		return -(int)error->code;
@@ -84,6 +85,22 @@ int store_upgrade_get(struct store *store, const char *id, struct store_upgrade 
 		return error_set(error, ERROR_DATA, "unknown-upgrade",
 				 "more than one upgrade begins with %.32s: give more of its digits", id);
 	*ret_upgrade = found;
+	return 0;
+}
+
+int store_upgrade_claims(struct store *store, const char *id, int64_t *ret_count, struct error *error)
+{
+	CLEANUP(store_query_free) struct store_query *query = NULL;
+	bool row = false;
+	if (store_query(store, &query, error,
+			"SELECT count(*) FROM upgrade_event WHERE upgrade = ?1 AND from_state = 'due' AND to_state = "
+			"'running'"
+			" AND seq > (SELECT coalesce(max(seq), 0) FROM upgrade_event WHERE upgrade = ?1"
+			" AND from_state = 'needs-human')",
+			"s", id) ||
+	    store_query_next(query, &row, error))
+		return -(int)error->code;
+	*ret_count = row ? store_query_integer(query, 0) : 0;
 	return 0;
 }
 

@@ -86,6 +86,120 @@ static void an_order_ends_no_later_than_the_window_of_now(void **state)
 	stream_free(&stream);
 }
 
+static void one_entitlement_serves_a_tunnel_that_flaps(void **state)
+{
+	struct world *world = *state;
+	struct error error;
+	char id[STORE_UPGRADE_ID_SIZE];
+	struct stream_message message;
+	atomic_store(&signer_entitlements, 0);
+	world_book(world, id);
+	for (int i = 0; i < 3; i++) {
+		struct stream *stream = begin_staging(world, &message);
+		stream_message_free(&message);
+		stream_free(&stream);
+		/* One that was over at once rests before the next. */
+		struct store_upgrade upgrade = world_wait_state(world, id, UPGRADE_BOOKED);
+		assert_true(upgrade.retry_at > clock_now());
+		MUST(store_change(world->store, NULL, &error, "UPDATE upgrade SET retry_at = 0", ""));
+	}
+	assert_int_equal(atomic_load(&signer_entitlements), 1);
+}
+
+static void each_refused_order_makes_the_next_wait_longer(void **state)
+{
+	struct world *world = *state;
+	struct error error;
+	char id[STORE_UPGRADE_ID_SIZE];
+	struct stream *stream = NULL;
+	int64_t rests[3] = {0};
+	world_book(world, id);
+	for (size_t i = 0; i < 3; i++) {
+		world_stage(world, id, 0);
+		struct stream_message run = world_until_order(world, &stream, 0);
+		hook_send_take(stream, MESSAGE_RUN, FRAME_REPLY | FRAME_ERROR, run.id,
+			       json_pack("{s:i, s:s, s:s}", "code", 75, "name", "nonce", "text", "stale"));
+		stream_message_free(&run);
+		struct store_upgrade upgrade = world_wait_state(world, id, UPGRADE_BOOKED);
+		rests[i] = upgrade.retry_at - upgrade.changed;
+		hook_expect_end(&stream);
+		MUST(store_change(world->store, NULL, &error, "UPDATE upgrade SET retry_at = 0", ""));
+	}
+	assert_int_equal(rests[0], 20);
+	assert_int_equal(rests[1], 40);
+	assert_int_equal(rests[2], 80);
+}
+
+static int64_t count_events(struct world *world, const char *id)
+{
+	struct error error;
+	CLEANUP(store_query_free) struct store_query *query = NULL;
+	bool row = false;
+	MUST(store_query(world->store, &query, &error, "SELECT count(*) FROM upgrade_event WHERE upgrade = ?", "s",
+			 id));
+	MUST(store_query_next(query, &row, &error));
+	return store_query_integer(query, 0);
+}
+
+/* The engine reads it all, however slowly. */
+static void hook_flush(struct stream *stream)
+{
+	struct error error;
+	const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+	bool pending = true;
+	while (pending) {
+		MUST(stream_flush(stream, &pending, &error));
+		if (pending)
+			nanosleep(&pause, NULL);
+	}
+}
+
+static void a_flood_of_steps_is_not_all_history(void **state)
+{
+	struct world *world = *state;
+	char id[STORE_UPGRADE_ID_SIZE];
+	struct stream *stream = NULL;
+	world_book(world, id);
+	world_stage(world, id, 0);
+	struct stream_message run = world_until_order(world, &stream, 0);
+	for (int i = 0; i < 1000; i++)
+		hook_send_take(stream, MESSAGE_RUN, FRAME_EVENT, run.id,
+			       json_pack("{s:s, s:s}", "state", "switched", "step", "switch"));
+	hook_send_take(
+		stream, MESSAGE_RUN, FRAME_REPLY, run.id,
+		json_pack("{s:s, s:o}", "outcome", "committed", "receipt", world_receipt(world, id, "committed")));
+	hook_flush(stream);
+	stream_message_free(&run);
+	world_wait_state(world, id, UPGRADE_COMMITTED);
+	assert_in_range(count_events(world, id), 100, 300);
+	stream_free(&stream);
+}
+
+static void a_fence_that_nobody_gave_closes_the_tunnel(void **state)
+{
+	struct world *world = *state;
+	struct error error;
+	struct store_appliance box;
+	world_hello(world, 7, "1.0", INT64_MAX - 1, 1);
+	json_t *message = world_expect(world, "do", "close");
+	jsonio_free(&message);
+	world_hello(world, 7, "1.0", 1, INT64_C(1) << 62);
+	message = world_expect(world, "do", "close");
+	jsonio_free(&message);
+	MUST(store_appliance_get(world->store, "box1", &box, &error));
+	assert_int_equal(box.fence, 0);
+	assert_int_equal(box.generation, 0);
+}
+
+static void hello_without_end_closes_the_tunnel(void **state)
+{
+	struct world *world = *state;
+	for (int i = 0; i < 70; i++)
+		world_hello(world, i, "1.0", 0, 1);
+	json_t *message = world_expect(world, "do", "close");
+	jsonio_free(&message);
+}
+
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
 
 int main(void)
@@ -94,6 +208,11 @@ int main(void)
 		WORLD(a_halt_stops_a_staging_at_once),
 		WORLD(a_halt_before_the_claim_gives_no_order),
 		WORLD(an_order_ends_no_later_than_the_window_of_now),
+		WORLD(one_entitlement_serves_a_tunnel_that_flaps),
+		WORLD(each_refused_order_makes_the_next_wait_longer),
+		WORLD(a_flood_of_steps_is_not_all_history),
+		WORLD(a_fence_that_nobody_gave_closes_the_tunnel),
+		WORLD(hello_without_end_closes_the_tunnel),
 	};
 	signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests(tests, NULL, NULL);
