@@ -368,7 +368,6 @@ static int init_root(struct repository *repository, const struct repository_setu
 /* The file, and its line in a `targets` map. */
 static int put_authority(struct repository *repository, const struct authority *keys, json_t *map, struct error *error)
 {
-	CLEANUP(jsonio_free) json_t *targets = repository_head(ROLE_TARGETS, 1);
 	CLEANUP(buffer_free) struct buffer authority = BUFFER_INIT(AUTHORITY_MOST);
 	uint8_t hash[HASH_SIZE];
 	char hex[HASH_HEX_SIZE], path[HASH_HEX_SIZE + 64];
