@@ -188,14 +188,14 @@ static int by_hash(const void *a, const void *b)
 	return memcmp(a, b, HASH_SIZE);
 }
 
-static bool is_named_blob(const char *name, const uint8_t (*hashes)[HASH_SIZE], size_t count)
+static bool is_named_blob(const char *name, const uint8_t *hashes, size_t count)
 {
 	uint8_t hash[HASH_SIZE];
 	struct error ignored;
 
 	return strncmp(name, BLOBS, strlen(BLOBS)) == 0 &&
 	       hash_from_hex(name + strlen(BLOBS), hash, sizeof(hash), &ignored) == 0 &&
-	       bsearch(hash, hashes, count, sizeof(hash), by_hash) != NULL;
+	       bsearch(hash, hashes, count, HASH_SIZE, by_hash) != NULL;
 }
 
 /* What the chain's files are is for whoever verifies it; here only where they may lie. */
@@ -215,13 +215,13 @@ static bool is_of_chain(const char *name)
 
 int bundle_check_closed(const struct bundle *bundle, const struct manifest *manifest, struct error *error)
 {
-	CLEANUP(free_pointer) uint8_t(*hashes)[HASH_SIZE] = calloc(manifest->blob_count + 1, HASH_SIZE);
+	CLEANUP(free_pointer) uint8_t *hashes = calloc(manifest->blob_count + 1, HASH_SIZE);
 	const bool chain = bundle_has(bundle, "metadata/1.root.json");
 
 	if (hashes == NULL)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the blobs of %s", bundle->path);
 	for (size_t i = 0; i < manifest->blob_count; i++)
-		memcpy(hashes[i], manifest->blobs[i].hash, HASH_SIZE);
+		memcpy(hashes + i * HASH_SIZE, manifest->blobs[i].hash, HASH_SIZE);
 	qsort(hashes, manifest->blob_count, HASH_SIZE, by_hash);
 	for (size_t i = 0; i < bundle->count; i++) {
 		const char *name = bundle->members[i].name;

@@ -21,7 +21,7 @@ static int manifest_report(const void *bytes, size_t size, json_t **ret_report, 
 	size_t counts[3] = {0}, hooks = 0;
 	uint64_t stored = 0, plain = 0;
 	uint8_t hash[HASH_SIZE];
-	char sha256[HASH_HEX_SIZE];
+	char sha256[HASH_HEX_SIZE], sbom[HASH_HEX_SIZE];
 
 	int result = manifest_parse(bytes, size, &manifest, error);
 	if (result < 0)
@@ -36,9 +36,10 @@ static int manifest_report(const void *bytes, size_t size, json_t **ret_report, 
 	}
 	hash_bytes(HASH_SHA256, bytes, size, hash);
 	hash_to_hex(hash, HASH_SIZE, sha256);
+	hash_to_hex(manifest->sbom, HASH_SIZE, sbom);
 	json_t *report = json_pack(
 		"{s:s, s:s, s:s, s:s, s:s*, s:b, s:b, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, "
-		"s:s*, s:s}",
+		"s:s*, s:s*, s:s}",
 		"kind", "manifest", "product", manifest->product, "version", manifest->version, "class",
 		manifest->security ? "security" : "feature", "min_from",
 		manifest->min_from[0] != '\0' ? manifest->min_from : NULL, "stop", manifest->stop, "data_migration",
@@ -48,7 +49,8 @@ static int manifest_report(const void *bytes, size_t size, json_t **ret_report, 
 		(json_int_t)(counts[MANIFEST_FILE] - hooks), "directories", (json_int_t)counts[MANIFEST_DIRECTORY],
 		"links", (json_int_t)counts[MANIFEST_LINK], "hooks", (json_int_t)hooks, "blobs",
 		(json_int_t)manifest->blob_count, "stored_bytes", (json_int_t)stored, "plain_bytes", (json_int_t)plain,
-		"sbom", manifest->has_sbom, "notes", manifest->notes, "manifest_sha256", sha256);
+		"sbom", manifest->has_sbom, "sbom_blake2b", manifest->has_sbom ? sbom : NULL, "notes", manifest->notes,
+		"manifest_sha256", sha256);
 	if (report == NULL)
 		return no_memory(error);
 	*ret_report = report;

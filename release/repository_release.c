@@ -235,6 +235,9 @@ int repository_add(struct repository *repository, const struct repository_additi
 		result = manifest_parse(bundle_manifest(bundle)->data, bundle_manifest(bundle)->size, &manifest, error);
 	if (result < 0)
 		return error_prefix(error, "%s", addition->bundle);
+	result = bundle_check_closed(bundle, manifest, error);
+	if (result < 0)
+		return result;
 	if (strcmp(manifest->product, repository->product) != 0)
 		return error_set(error, ERROR_DATA, "product", "%s is of product %s, the repository of %s",
 				 addition->bundle, manifest->product, repository->product);

@@ -142,6 +142,8 @@ static int verify_release(struct verify *verify, const struct library_release *r
 	    (strcmp(manifest->product, release->product) != 0 || strcmp(manifest->version, release->version) != 0))
 		result = error_set(error, ERROR_DATA, "mix", "its manifest is that of %s %s", manifest->product,
 				   manifest->version);
+	if (result == 0 && verify->bundle != NULL)
+		result = bundle_check_closed(verify->bundle, manifest, error);
 	for (size_t i = 0; result == 0 && i < manifest->blob_count; i++) {
 		result = verify_blob(verify, &manifest->blobs[i], error);
 		total += manifest->blobs[i].stored;
