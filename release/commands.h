@@ -8,7 +8,7 @@
 
 typedef int commands_run(const struct command_line *line, void *context, struct error *error);
 
-commands_run commands_key_new, commands_pack, commands_inspect, commands_verify;
+commands_run commands_key_new, commands_pack, commands_delta, commands_inspect, commands_verify;
 commands_run commands_init, commands_add, commands_sign, commands_publish, commands_promote, commands_yank,
 	commands_rotate, commands_authority, commands_status, commands_export;
 

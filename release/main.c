@@ -96,6 +96,10 @@ static const struct command_option verify_options[] = {
 	JSON,
 	{NULL},
 };
+static const struct command_option delta_options[] = {
+	{"-o", "FILE", .required = true, .help = "the delta"},
+	{NULL},
+};
 static const struct command_option export_options[] = {
 	{"-o", "FILE", .required = true, .help = "bundle with the metadata chain"},
 	{NULL},
@@ -105,12 +109,14 @@ static const struct command commands[] = {
 	{"key new", "FILE", 1, 1, key_new_options, "make FILE (sealed, 0600) and FILE.pub; prints the key's id",
 	 commands_key_new},
 	{"repo init", "REPO", 1, 1, init_options, "begin a repository: root 1 and authority.json", commands_init},
-	{"pack", "TREE|ARCHIVE", 1, 1, pack_options, "make a bundle; same input and libzstd, same bytes",
-	 commands_pack},
-	{"add", "REPO FILE…", 2, -1, add_options, "verify bundles and stage them into the next targets", commands_add},
-	{"sign", "REPO", 1, 1, sign_options, "sign what is staged, once per engineer", commands_sign},
 	{"repo authority", "REPO", 1, 1, authority_options, "stage other order or entitlement keys into authority.json",
 	 commands_authority},
+	{"pack", "TREE|ARCHIVE", 1, 1, pack_options, "make a bundle; same input and libzstd, same bytes",
+	 commands_pack},
+	{"delta", "OLD.bundle NEW.bundle", 2, 2, delta_options, "make a delta between two releases", commands_delta},
+	{"add", "REPO FILE…", 2, -1, add_options, "verify bundles and deltas, stage them into the next targets",
+	 commands_add},
+	{"sign", "REPO", 1, 1, sign_options, "sign what is staged, once per engineer", commands_sign},
 	{"publish", "REPO", 1, 1, publish_options, "publish what is staged; 65 under the threshold", commands_publish},
 	{"promote", "REPO V", 2, 2, promote_options, "stage: the release joins a channel", commands_promote},
 	{"yank", "REPO V", 2, 2, yank_options, "stage: the release is withdrawn, or leaves a channel", commands_yank},

@@ -6,26 +6,10 @@
 
 #include "base/file.h"
 #include "release/blob.h"
-#include "release/progress.h"
-#include "release/staging.h"
+#include "release/unpack_state.h"
 
 /* What staging takes beyond the tree: blobs in flight, the progress file, directories. */
 #define SPACE_MARGIN ((uint64_t)32 * 1024 * 1024)
-
-enum blob_state { BLOB_IDLE, BLOB_HANDED_OUT, BLOB_DONE };
-
-struct unpack {
-	const struct manifest *manifest;
-	struct staging staging;
-	struct progress progress;
-	pthread_mutex_t lock; /* over what follows */
-	bool *done;           /* by content: every file of it is there, whole */
-	size_t *pending;      /* by content: blobs that still have to bring a stretch of it */
-	size_t *first_blob;   /* by content: of the blobs that carry it */
-	enum blob_state *blobs;
-	bool *wanted; /* by blob: its content had to come as a blob, now or in an earlier try */
-	size_t next;
-};
 
 /* The contents that lie in a blob: [first, end). */
 struct span {
@@ -79,8 +63,7 @@ static const struct manifest_entry *file_of(const struct manifest *manifest, con
 	return &manifest->entries[manifest->file_order[content->first_file + index]];
 }
 
-/* The first file of a content stands and was hashed: the others become copies of it. */
-static int spread_content(struct unpack *unpack, size_t index, struct error *error)
+int unpack_spread(struct unpack *unpack, size_t index, struct error *error)
 {
 	const struct manifest_content *content = &unpack->manifest->contents[index];
 	const struct manifest_entry *first = file_of(unpack->manifest, content, 0);
@@ -125,7 +108,7 @@ static int complete_content(struct unpack *unpack, size_t index, struct error *e
 
 	if (staging_holds(&unpack->staging, first)) {
 		int result = staging_finish_file(&unpack->staging, first, error);
-		return result < 0 ? result : spread_content(unpack, index, error);
+		return result < 0 ? result : unpack_spread(unpack, index, error);
 	}
 	pthread_mutex_lock(&unpack->lock);
 	for (size_t i = unpack->first_blob[index]; i < unpack->manifest->blob_count; i++) {
@@ -150,7 +133,7 @@ static int keep_content(struct unpack *unpack, size_t index, bool *ret_kept, str
 	for (size_t i = 1; i < content->files; i++)
 		if (!staging_holds(&unpack->staging, file_of(unpack->manifest, content, i))) {
 			*ret_kept = true;
-			return spread_content(unpack, index, error);
+			return unpack_spread(unpack, index, error);
 		}
 	unpack->done[index] = true;
 	*ret_kept = true;
@@ -173,7 +156,7 @@ static int share_content(struct unpack *unpack, size_t index, int base, const st
 		if (result < 0)
 			return result;
 	}
-	return *ret_taken ? spread_content(unpack, index, error) : 0;
+	return *ret_taken ? unpack_spread(unpack, index, error) : 0;
 }
 
 /* Before anything is fetched: what is empty, what an earlier try left, what the running release has. */
@@ -216,8 +199,7 @@ static bool stretches_hold(struct unpack *unpack, size_t index, uint8_t *plain)
 	return hash_equal(hash, unpack->progress.plain[index]);
 }
 
-/* Which blobs are needed, and how many stretches each content waits for. */
-static int plan_blobs(struct unpack *unpack, struct error *error)
+int unpack_plan(struct unpack *unpack, struct error *error)
 {
 	const struct manifest *manifest = unpack->manifest;
 	CLEANUP(free_pointer) uint8_t *plain = malloc(MANIFEST_BLOB_PLAIN_MOST);
@@ -225,8 +207,10 @@ static int plan_blobs(struct unpack *unpack, struct error *error)
 	if (plain == NULL)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to plan release %s",
 				 manifest->version);
-	for (size_t i = 0; i < manifest->content_count; i++)
+	for (size_t i = 0; i < manifest->content_count; i++) {
 		unpack->first_blob[i] = manifest->blob_count;
+		unpack->pending[i] = 0;
+	}
 	for (size_t i = 0; i < manifest->blob_count; i++) {
 		const struct span span = blob_span(manifest, i);
 		bool needed = false;
@@ -291,7 +275,7 @@ int unpack_begin(int staging, const struct manifest *manifest, int base, const s
 	for (size_t i = 0; result == 0 && i < manifest->content_count; i++)
 		result = gather_content(unpack, i, base, base_manifest, share, error);
 	if (result == 0)
-		result = plan_blobs(unpack, error);
+		result = unpack_plan(unpack, error);
 	if (result < 0)
 		return result;
 	*ret_unpack = TAKE(unpack);
@@ -371,7 +355,7 @@ static int write_content(struct unpack *unpack, size_t blob, size_t index, const
 		return error_set(error, ERROR_DATA, "hash", "%s of release %s is not what the manifest says",
 				 first->path, unpack->manifest->version);
 	int result = staging_write(&unpack->staging, first, plain + overlap.in_blob, overlap.size, error);
-	return result < 0 ? result : spread_content(unpack, index, error);
+	return result < 0 ? result : unpack_spread(unpack, index, error);
 }
 
 /* After its writes: the blob is done; contents for which it was the last are completed. Those can only be the two that

@@ -19,6 +19,22 @@ enum unpack_share { UNPACK_AUTO, UNPACK_REFLINK, UNPACK_HARDLINK, UNPACK_COPY };
 int unpack_begin(int staging, const struct manifest *manifest, int base, const struct manifest *base_manifest,
 		 enum unpack_share share, struct unpack **ret_unpack, struct error *error) MUST_CHECK;
 
+/* Contents that are not there yet and that the delta makes from `base`, the tree whose manifest it was opened with; on
+ * every core, each content hashed before it counts. Before the first unpack_next_blob. Whatever it cannot make, because
+ * a base file or the delta itself is damaged, is left to the blobs; an error is one of the staging directory alone.
+ * Memory: DELTA_APPLY_MEMORY. */
+struct delta;
+struct unpack_made {
+	size_t contents;      /* that were made */
+	size_t missed;        /* that came out wrong */
+	char damaged[256];    /* one base file that is not what its manifest says; "" when none was met */
+	struct error refused; /* why the delta ended early; code 0 when it did not */
+};
+int unpack_delta(struct unpack *unpack, const struct delta *delta, int base, struct unpack_made *ret_made,
+		 struct error *error) MUST_CHECK;
+/* Stored bytes of the blobs that are still to come. */
+uint64_t unpack_bytes_left(const struct unpack *unpack);
+
 /* The next blob that is still needed and was not handed out yet; false when all were. unpack_give_back returns one
  * whose transfer broke. */
 bool unpack_next_blob(struct unpack *unpack, size_t *ret_index);

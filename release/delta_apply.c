@@ -1,0 +1,340 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "release/blob.h"
+#include "release/delta_plan.h"
+
+#define THREADS_MOST 16
+
+struct delta {
+	int fd;
+	const struct manifest *old, *new;
+	struct delta_plan plan;
+	uint64_t *offsets; /* by part, in the file */
+};
+
+static int read_at(int fd, uint64_t offset, void *bytes, size_t size, struct error *error)
+{
+	uint8_t *rest = bytes;
+	while (size > 0) {
+		ssize_t got = pread(fd, rest, size, (off_t)offset);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return error_set_errno(error, ERROR_DATA, "read", "the delta cannot be read");
+		if (got == 0)
+			return error_set(error, ERROR_DATA, "length", "the delta ends in the middle");
+		rest += got;
+		offset += (uint64_t)got;
+		size -= (size_t)got;
+	}
+	return 0;
+}
+
+static int read_hashed(int fd, uint64_t offset, void *bytes, size_t size, const uint8_t expected[static HASH_SIZE],
+		       struct error *error)
+{
+	uint8_t hash[HASH_SIZE];
+	int result = read_at(fd, offset, bytes, size, error);
+	if (result < 0)
+		return result;
+	hash_bytes(HASH_BLAKE2B, bytes, size, hash);
+	return hash_equal(hash, expected) ? 0 : error_set(error, ERROR_DATA, "hash", "the delta is damaged");
+}
+
+void delta_free(struct delta **delta)
+{
+	struct delta *old = TAKE(*delta);
+	if (old == NULL)
+		return;
+	delta_plan_free(&old->plan);
+	free(old->offsets);
+	free(old);
+}
+
+/* Where the index begins; *ret_offset is behind it. */
+static int read_index(struct delta *delta, uint64_t at, uint64_t size, uint64_t *ret_offset, struct error *error)
+{
+	uint8_t head[64];
+	const uint8_t *next = head;
+	size_t have = size - at < sizeof(head) ? (size_t)(size - at) : sizeof(head);
+	uint64_t plain = 0, stored = 0;
+
+	int result = read_at(delta->fd, at, head, have, error);
+	if (result < 0)
+		return result;
+	if (!delta_plan_take(&next, head + have, &plain) || !delta_plan_take(&next, head + have, &stored) ||
+	    head + have - next < HASH_SIZE)
+		return error_set(error, ERROR_DATA, "delta", "the delta has no index");
+	uint64_t from = at + (uint64_t)(next - head) + HASH_SIZE;
+	if (plain == 0 || plain > DELTA_INDEX_MOST || stored == 0 || from > size || stored > size - from)
+		return error_set(error, ERROR_DATA, "length", "the index of the delta has a size that none has");
+	CLEANUP(free_pointer) uint8_t *bytes = malloc((size_t)stored);
+	CLEANUP(free_pointer) uint8_t *index = malloc((size_t)plain);
+	if (bytes == NULL || index == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the index of a delta");
+	result = read_hashed(delta->fd, from, bytes, (size_t)stored, next, error);
+	if (result == 0)
+		result =
+			blob_unpatch((struct blob_prefix){NULL, 0}, bytes, (size_t)stored, index, (size_t)plain, error);
+	if (result == 0)
+		result = delta_plan_read(index, (size_t)plain, delta->old, delta->new, &delta->plan, error);
+	*ret_offset = from + stored;
+	return result;
+}
+
+static int read_delta(struct delta *delta, struct error *error)
+{
+	uint8_t first[4 * MANIFEST_NAME_MOST];
+	struct delta_head head;
+	struct stat status;
+
+	if (fstat(delta->fd, &status) < 0 || !S_ISREG(status.st_mode) || status.st_size > DELTA_BYTES_MOST)
+		return error_set(error, ERROR_DATA, "delta", "that is no delta");
+	uint64_t size = (uint64_t)status.st_size, at = 0;
+	size_t have = size < sizeof(first) ? (size_t)size : sizeof(first);
+	int result = read_at(delta->fd, 0, first, have, error);
+	if (result == 0)
+		result = delta_read_head(first, have, &head, error);
+	if (result < 0)
+		return result;
+	if (strcmp(head.product, delta->new->product) != 0 || strcmp(head.from, delta->old->version) != 0 ||
+	    strcmp(head.to, delta->new->version) != 0)
+		return error_set(error, ERROR_DATA, "wrong-target", "the delta is for %s from %s to %s", head.product,
+				 head.from, head.to);
+	if (head.size > size)
+		return error_set(error, ERROR_DATA, "length", "the delta ends in the middle");
+	result = read_index(delta, head.size, size, &at, error);
+	if (result < 0)
+		return result;
+	delta->offsets = calloc(delta->plan.part_count + 1, sizeof(*delta->offsets));
+	if (delta->offsets == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the index of a delta");
+	for (size_t i = 0; i < delta->plan.part_count; i++) {
+		delta->offsets[i] = at;
+		at += delta->plan.parts[i].stored;
+	}
+	return at == size ? 0 : error_set(error, ERROR_DATA, "length", "the delta has not the bytes that it says");
+}
+
+int delta_open(int fd, const struct manifest *old, const struct manifest *new, struct delta **ret_delta,
+	       struct error *error)
+{
+	CLEANUP(delta_free) struct delta *delta = calloc(1, sizeof(*delta));
+
+	if (delta == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to read a delta");
+	*delta = (struct delta){.fd = fd, .old = old, .new = new};
+	int result = read_delta(delta, error);
+	if (result == 0)
+		*ret_delta = TAKE(delta);
+	return result;
+}
+
+int delta_check(const struct delta *delta, struct error *error)
+{
+	for (size_t i = 0; i < delta->plan.part_count; i++) {
+		const struct delta_part *part = &delta->plan.parts[i];
+		CLEANUP(free_pointer) uint8_t *bytes = malloc((size_t)part->stored);
+		if (bytes == NULL)
+			return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to check a delta");
+		int result = read_hashed(delta->fd, delta->offsets[i], bytes, (size_t)part->stored, part->hash, error);
+		if (result < 0)
+			return result;
+	}
+	return 0;
+}
+
+/* The old content's file in the base tree: the first that can be opened and has its size; -1 when none. */
+static int open_base(const struct delta *delta, int base, const struct manifest_content *content)
+{
+	for (size_t i = 0; i < content->files; i++) {
+		const struct manifest_entry *entry =
+			&delta->old->entries[delta->old->file_order[content->first_file + i]];
+		struct error ignored;
+		struct stat status;
+		int fd = -1;
+		if (entry->root != MANIFEST_TREE ||
+		    file_open_beneath(base, entry->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, &fd, &ignored) < 0)
+			continue;
+		if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && (uint64_t)status.st_size == content->size)
+			return fd;
+		file_close(&fd);
+	}
+	return -1;
+}
+
+static void load_prefix(const struct delta *delta, int base, const struct delta_part *part, uint8_t *bytes)
+{
+	for (size_t i = 0; i < part->olds; i++) {
+		const struct delta_stretch *stretch = &delta->plan.stretches[part->first + i];
+		CLEANUP(file_close) int fd = open_base(delta, base, &delta->old->contents[stretch->content]);
+		struct error ignored;
+		if (fd < 0 || read_at(fd, stretch->offset, bytes, (size_t)stretch->size, &ignored) < 0)
+			memset(bytes, 0, (size_t)stretch->size);
+		branch_encode(part->branch, bytes, (size_t)stretch->size, stretch->offset);
+		bytes += stretch->size;
+	}
+}
+
+struct applying {
+	const struct delta *delta;
+	int base;
+	const struct delta_sink *sink;
+	pthread_mutex_t lock; /* over what follows */
+	pthread_cond_t room;
+	size_t next;
+	size_t memory; /* that parts under way take */
+	int result;
+	struct error error; /* of the first that failed */
+};
+
+struct sides {
+	uint8_t *prefix, *plain, *stored;
+};
+
+static void free_sides(struct sides *sides)
+{
+	free(sides->prefix);
+	free(sides->plain);
+	free(sides->stored);
+}
+
+static int hand_out(const struct applying *applying, const struct delta_part *part, uint8_t *plain, struct error *error)
+{
+	int result = 0;
+	for (size_t i = part->olds; result == 0 && i < part->olds + part->news; i++) {
+		const struct delta_stretch *stretch = &applying->delta->plan.stretches[part->first + i];
+		branch_decode(part->branch, plain, (size_t)stretch->size, stretch->offset);
+		if (applying->sink->wants(applying->sink->context, stretch->content))
+			result = applying->sink->take(applying->sink->context, stretch->content, stretch->offset, plain,
+						      (size_t)stretch->size, error);
+		plain += stretch->size;
+	}
+	return result;
+}
+
+static bool is_wanted(const struct applying *applying, const struct delta_part *part)
+{
+	for (size_t i = part->olds; i < part->olds + part->news; i++)
+		if (applying->sink->wants(applying->sink->context,
+					  applying->delta->plan.stretches[part->first + i].content))
+			return true;
+	return false;
+}
+
+static int apply_part(const struct applying *applying, size_t index, struct error *error)
+{
+	const struct delta *delta = applying->delta;
+	const struct delta_part *part = &delta->plan.parts[index];
+	CLEANUP(free_sides) struct sides sides = {0};
+
+	if (!is_wanted(applying, part))
+		return 0;
+	sides.prefix = malloc((size_t)part->prefix + 1);
+	sides.plain = malloc((size_t)part->plain);
+	sides.stored = malloc((size_t)part->stored);
+	if (sides.prefix == NULL || sides.plain == NULL || sides.stored == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to apply a delta");
+	int result =
+		read_hashed(delta->fd, delta->offsets[index], sides.stored, (size_t)part->stored, part->hash, error);
+	if (result < 0)
+		return result;
+	load_prefix(delta, applying->base, part, sides.prefix);
+	result = blob_unpatch((struct blob_prefix){sides.prefix, (size_t)part->prefix}, sides.stored,
+			      (size_t)part->stored, sides.plain, (size_t)part->plain, error);
+	return result < 0 ? result : hand_out(applying, part, sides.plain, error);
+}
+
+static void *work(void *context)
+{
+	struct applying *applying = context;
+	const struct delta_plan *plan = &applying->delta->plan;
+
+	pthread_mutex_lock(&applying->lock);
+	while (applying->result == 0 && applying->next < plan->part_count) {
+		const struct delta_part *part = &plan->parts[applying->next];
+		size_t memory = (size_t)(part->prefix + part->plain + part->stored);
+		if (applying->memory > 0 && applying->memory + memory > DELTA_APPLY_MEMORY) {
+			pthread_cond_wait(&applying->room, &applying->lock);
+			continue;
+		}
+		struct error error;
+		size_t index = applying->next++;
+		applying->memory += memory;
+		pthread_mutex_unlock(&applying->lock);
+		int result = apply_part(applying, index, &error);
+		pthread_mutex_lock(&applying->lock);
+		applying->memory -= memory;
+		if (result < 0 && applying->result == 0) {
+			applying->result = result;
+			applying->error = error;
+		}
+		pthread_cond_broadcast(&applying->room);
+	}
+	pthread_mutex_unlock(&applying->lock);
+	return NULL;
+}
+
+int delta_apply(const struct delta *delta, int base, const struct delta_sink *sink, struct error *error)
+{
+	struct applying applying = {.delta = delta,
+				    .base = base,
+				    .sink = sink,
+				    .lock = PTHREAD_MUTEX_INITIALIZER,
+				    .room = PTHREAD_COND_INITIALIZER};
+	pthread_t threads[THREADS_MOST];
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t wanted = cores < 1 ? 1 : cores > THREADS_MOST ? THREADS_MOST : (size_t)cores, started = 0;
+
+	/* This thread is one of them. */
+	while (started + 1 < wanted && started + 1 < delta->plan.part_count &&
+	       pthread_create(&threads[started], NULL, work, &applying) == 0)
+		started++;
+	work(&applying);
+	for (size_t i = 0; i < started; i++)
+		pthread_join(threads[i], NULL);
+	pthread_mutex_destroy(&applying.lock);
+	pthread_cond_destroy(&applying.room);
+	if (applying.result < 0)
+		*error = applying.error;
+	return applying.result;
+}
+
+static bool old_holds(const struct delta *delta, int base, size_t index)
+{
+	const struct manifest_content *content = &delta->old->contents[index];
+	CLEANUP(file_close) int fd = open_base(delta, base, content);
+	uint8_t hash[HASH_SIZE];
+	uint64_t size = 0;
+	struct error ignored;
+	return fd >= 0 && hash_file(HASH_BLAKE2B, fd, "a file of the base", hash, &size, &ignored) == 0 &&
+	       size == content->size && hash_equal(hash, content->hash);
+}
+
+static bool makes(const struct delta *delta, const struct delta_part *part, size_t content)
+{
+	for (size_t i = part->olds; i < part->olds + part->news; i++)
+		if (delta->plan.stretches[part->first + i].content == content)
+			return true;
+	return false;
+}
+
+const char *delta_damaged(const struct delta *delta, int base, size_t content)
+{
+	for (size_t p = 0; p < delta->plan.part_count; p++) {
+		const struct delta_part *part = &delta->plan.parts[p];
+		for (size_t i = 0; makes(delta, part, content) && i < part->olds; i++) {
+			size_t old = delta->plan.stretches[part->first + i].content;
+			if (!old_holds(delta, base, old))
+				return delta->old->entries[delta->old->contents[old].first_entry].path;
+		}
+	}
+	return NULL;
+}

@@ -1,0 +1,389 @@
+#include <fcntl.h>
+#include <libgen.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "release/blob.h"
+#include "release/delta_group.h"
+#include "release/delta_match.h"
+
+#define THREADS_MOST 16
+#define COPY_STEP    (1024 * 1024)
+/* A part smaller than this is made without asking whether the branch filter helps. */
+#define FILTER_LEAST ((uint64_t)16 * 1024)
+
+struct making {
+	const struct delta_make *make;
+	struct delta_source old, new;
+	struct delta_plan plan;
+	size_t *matches;
+	struct spool stored;
+	uint64_t *offsets;    /* of the parts in it */
+	pthread_mutex_t lock; /* over what follows, the spool and the plan's hashes */
+	pthread_cond_t room;
+	size_t next, done;
+	size_t memory; /* that parts under way take */
+	int result;
+	struct error error; /* of the first that failed */
+};
+
+static void making_end(struct making *making)
+{
+	delta_source_close(&making->old);
+	delta_source_close(&making->new);
+	delta_plan_free(&making->plan);
+	spool_close(&making->stored);
+	free(making->matches);
+	free(making->offsets);
+	pthread_mutex_destroy(&making->lock);
+	pthread_cond_destroy(&making->room);
+}
+
+/* One side of a part, end to end. */
+static int read_stretches(const struct delta_source *source, const struct delta_stretch *stretches, size_t count,
+			  uint8_t *bytes, struct error *error)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct delta_stretch *stretch = &stretches[i];
+		uint64_t offset = source->manifest->contents[stretch->content].offset + stretch->offset;
+		int result = spool_read(&source->plain, offset, bytes, (size_t)stretch->size, error);
+		if (result < 0)
+			return result;
+		bytes += stretch->size;
+	}
+	return 0;
+}
+
+static void filter_stretches(enum branch branch, const struct delta_stretch *stretches, size_t count, uint8_t *bytes)
+{
+	for (size_t i = 0; i < count; i++) {
+		branch_encode(branch, bytes, (size_t)stretches[i].size, stretches[i].offset);
+		bytes += stretches[i].size;
+	}
+}
+
+/* The filter that suits the largest executable of the part. */
+static int find_branch(const struct making *making, const struct delta_part *part, enum branch *ret_branch,
+		       struct error *error)
+{
+	uint64_t largest = 0;
+	*ret_branch = BRANCH_NONE;
+	for (size_t i = part->olds; i < part->olds + part->news; i++) {
+		const struct delta_stretch *stretch = &making->plan.stretches[part->first + i];
+		const struct manifest_content *content = &making->new.manifest->contents[stretch->content];
+		uint8_t head[64];
+		size_t size = content->size < sizeof(head) ? (size_t)content->size : sizeof(head);
+		int result = spool_read(&making->new.plain, content->offset, head, size, error);
+		if (result < 0)
+			return result;
+		enum branch branch = branch_suits(head, size);
+		if (branch != BRANCH_NONE && stretch->size > largest) {
+			largest = stretch->size;
+			*ret_branch = branch;
+		}
+	}
+	return 0;
+}
+
+struct sides {
+	uint8_t *prefix, *plain;
+};
+
+static void free_sides(struct sides *sides)
+{
+	free(sides->prefix);
+	free(sides->plain);
+}
+
+static int load_sides(const struct making *making, const struct delta_part *part, const struct sides *sides,
+		      struct error *error)
+{
+	const struct delta_stretch *stretches = &making->plan.stretches[part->first];
+	int result = read_stretches(&making->old, stretches, part->olds, sides->prefix, error);
+	return result < 0 ? result
+			  : read_stretches(&making->new, stretches + part->olds, part->news, sides->plain, error);
+}
+
+static void filter_sides(const struct making *making, const struct delta_part *part, enum branch branch,
+			 const struct sides *sides)
+{
+	const struct delta_stretch *stretches = &making->plan.stretches[part->first];
+	filter_stretches(branch, stretches, part->olds, sides->prefix);
+	filter_stretches(branch, stretches + part->olds, part->news, sides->plain);
+}
+
+static int patch(const struct delta_part *part, const struct sides *sides, bool quick, struct buffer *ret_stored,
+		 struct error *error)
+{
+	return blob_patch((struct blob_prefix){sides->prefix, (size_t)part->prefix}, sides->plain, (size_t)part->plain,
+			  quick, ret_stored, error);
+}
+
+/* Leaves both sides as they are to be compressed. */
+static int choose_branch(const struct making *making, const struct delta_part *part, const struct sides *sides,
+			 enum branch *ret_branch, struct error *error)
+{
+	CLEANUP(buffer_free) struct buffer without = BUFFER_INIT(0);
+	CLEANUP(buffer_free) struct buffer with = BUFFER_INIT(0);
+	enum branch branch = BRANCH_NONE;
+
+	int result = part->plain < FILTER_LEAST ? 0 : find_branch(making, part, &branch, error);
+	*ret_branch = BRANCH_NONE;
+	if (result < 0 || branch == BRANCH_NONE)
+		return result;
+	result = patch(part, sides, true, &without, error);
+	if (result < 0)
+		return result;
+	filter_sides(making, part, branch, sides);
+	result = patch(part, sides, true, &with, error);
+	if (result < 0)
+		return result;
+	if (with.size < without.size) {
+		*ret_branch = branch;
+		return 0;
+	}
+	return load_sides(making, part, sides, error);
+}
+
+static int make_part(struct making *making, size_t index, struct error *error)
+{
+	CLEANUP(buffer_free) struct buffer stored = BUFFER_INIT(0);
+	CLEANUP(free_sides) struct sides sides = {0};
+	struct delta_part *part = &making->plan.parts[index];
+	enum branch branch = BRANCH_NONE;
+
+	sides.prefix = malloc((size_t)part->prefix + 1);
+	sides.plain = malloc((size_t)part->plain + 1);
+	if (sides.prefix == NULL || sides.plain == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to make a delta");
+	int result = load_sides(making, part, &sides, error);
+	if (result == 0)
+		result = choose_branch(making, part, &sides, &branch, error);
+	if (result == 0)
+		result = patch(part, &sides, false, &stored, error);
+	if (result < 0)
+		return result;
+	pthread_mutex_lock(&making->lock);
+	part->branch = branch;
+	part->stored = stored.size;
+	hash_bytes(HASH_BLAKE2B, stored.data, stored.size, part->hash);
+	result = spool_append(&making->stored, stored.data, stored.size, &making->offsets[index], error);
+	making->done++;
+	if (result == 0 && making->make->progress != NULL)
+		making->make->progress(making->make->context, making->done, making->plan.part_count);
+	pthread_mutex_unlock(&making->lock);
+	return result;
+}
+
+static size_t part_memory(const struct delta_part *part)
+{
+	size_t sides = (size_t)part->prefix + 2 * (size_t)part->plain;
+	return sides + blob_patch_memory((size_t)part->prefix, (size_t)part->plain);
+}
+
+static void *work(void *context)
+{
+	struct making *making = context;
+
+	pthread_mutex_lock(&making->lock);
+	while (making->result == 0 && making->next < making->plan.part_count) {
+		size_t index = making->next, memory = part_memory(&making->plan.parts[index]);
+		if (making->memory > 0 && making->memory + memory > DELTA_MAKE_MEMORY) {
+			pthread_cond_wait(&making->room, &making->lock);
+			continue;
+		}
+		struct error error;
+		making->next++;
+		making->memory += memory;
+		pthread_mutex_unlock(&making->lock);
+		int result = make_part(making, index, &error);
+		pthread_mutex_lock(&making->lock);
+		making->memory -= memory;
+		if (result < 0 && making->result == 0) {
+			making->result = result;
+			making->error = error;
+		}
+		pthread_cond_broadcast(&making->room);
+	}
+	pthread_mutex_unlock(&making->lock);
+	return NULL;
+}
+
+static int make_parts(struct making *making, struct error *error)
+{
+	pthread_t threads[THREADS_MOST];
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t wanted = cores < 1 ? 1 : cores > THREADS_MOST ? THREADS_MOST : (size_t)cores, started = 0;
+
+	making->offsets = calloc(making->plan.part_count + 1, sizeof(*making->offsets));
+	if (making->offsets == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to make a delta");
+	while (started < wanted && started < making->plan.part_count &&
+	       pthread_create(&threads[started], NULL, work, making) == 0)
+		started++;
+	/* Where no thread can be had it is done here. */
+	if (started == 0)
+		work(making);
+	for (size_t i = 0; i < started; i++)
+		pthread_join(threads[i], NULL);
+	if (making->result < 0)
+		*error = making->error;
+	return making->result;
+}
+
+static int make_head(const struct making *making, struct buffer *ret_bytes, struct error *error)
+{
+	CLEANUP(buffer_free) struct buffer patched = BUFFER_INIT(DELTA_HEAD_MOST);
+	const struct buffer *old = &making->old.bytes, *new = &making->new.bytes;
+	struct delta_head head = {.manifest_size = new->size};
+
+	if (old->size > BLOB_WINDOW_MOST - new->size)
+		return error_set(error, ERROR_DATA, "length", "the manifests are too long for a delta");
+	int result =
+		blob_patch((struct blob_prefix){old->data, old->size}, new->data, new->size, false, &patched, error);
+	if (result < 0)
+		return result;
+	memcpy(head.product, making->new.manifest->product, sizeof(head.product));
+	memcpy(head.from, making->old.manifest->version, sizeof(head.from));
+	memcpy(head.to, making->new.manifest->version, sizeof(head.to));
+	hash_bytes(HASH_BLAKE2B, old->data, old->size, head.old_manifest);
+	head.patch_size = patched.size;
+	hash_bytes(HASH_BLAKE2B, patched.data, patched.size, head.patch_hash);
+	return delta_plan_head(&head, patched.data, ret_bytes, error);
+}
+
+/* Plain size, stored size, hash, bytes. */
+static int make_index(const struct making *making, struct buffer *ret_bytes, struct error *error)
+{
+	CLEANUP(buffer_free) struct buffer plain = BUFFER_INIT(DELTA_INDEX_MOST);
+	CLEANUP(buffer_free) struct buffer stored = BUFFER_INIT(0);
+	uint8_t hash[HASH_SIZE];
+
+	int result = delta_plan_write(&making->plan, making->old.manifest, making->new.manifest, &plain, error);
+	if (result == 0)
+		result = blob_patch((struct blob_prefix){NULL, 0}, plain.data, plain.size, false, &stored, error);
+	if (result == 0)
+		result = delta_plan_number(ret_bytes, plain.size, error);
+	if (result == 0)
+		result = delta_plan_number(ret_bytes, stored.size, error);
+	if (result < 0)
+		return result;
+	hash_bytes(HASH_BLAKE2B, stored.data, stored.size, hash);
+	result = buffer_append(ret_bytes, hash, HASH_SIZE, error);
+	return result == 0 ? buffer_append(ret_bytes, stored.data, stored.size, error) : result;
+}
+
+static int copy_part(const struct making *making, size_t index, int fd, struct error *error)
+{
+	CLEANUP(free_pointer) uint8_t *bytes = malloc(COPY_STEP);
+	uint64_t left = making->plan.parts[index].stored, at = making->offsets[index];
+	int result = bytes != NULL ? 0 : error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to write a delta");
+
+	while (result == 0 && left > 0) {
+		size_t step = left < COPY_STEP ? (size_t)left : COPY_STEP;
+		result = spool_read(&making->stored, at, bytes, step, error);
+		if (result == 0)
+			result = file_write_fd(fd, making->make->output, bytes, step, error);
+		at += step;
+		left -= step;
+	}
+	return result;
+}
+
+static int write_file(const struct making *making, int fd, struct delta_made *made, struct error *error)
+{
+	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(0);
+
+	int result = make_head(making, &bytes, error);
+	made->head = bytes.size;
+	if (result == 0)
+		result = make_index(making, &bytes, error);
+	if (result == 0)
+		result = file_write_fd(fd, making->make->output, bytes.data, bytes.size, error);
+	made->bytes = bytes.size + making->stored.size;
+	for (size_t i = 0; result == 0 && i < making->plan.part_count; i++)
+		result = copy_part(making, i, fd, error);
+	if (result == 0 && (fchmod(fd, 0644) < 0 || fsync(fd) < 0))
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be made durable",
+				       making->make->output);
+	return result;
+}
+
+static int write_output(const struct making *making, struct delta_made *made, struct error *error)
+{
+	CLEANUP(free_pointer) char *temporary = NULL;
+	CLEANUP(free_pointer) char *parent = strdup(making->make->output);
+	CLEANUP(file_close) int fd = -1;
+	CLEANUP(file_close) int directory = -1;
+
+	if (parent == NULL || asprintf(&temporary, "%s.XXXXXX", making->make->output) < 0) {
+		temporary = NULL;
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to write a delta");
+	}
+	int result = file_open_directory(dirname(parent), &directory, error);
+	if (result < 0)
+		return result;
+	fd = mkostemp(temporary, O_CLOEXEC);
+	if (fd < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be made", making->make->output);
+	result = write_file(making, fd, made, error);
+	if (result == 0 && rename(temporary, making->make->output) < 0)
+		result = error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be put in place",
+					 making->make->output);
+	if (result < 0)
+		unlink(temporary);
+	return result < 0 ? result : file_sync_directory(directory, error);
+}
+
+static int open_sources(struct making *making, struct error *error)
+{
+	const struct delta_make *make = making->make;
+	int result = delta_source_open(make->old, make->output, &making->old, error);
+	if (result == 0)
+		result = delta_source_open(make->new, make->output, &making->new, error);
+	if (result < 0)
+		return result;
+	const struct manifest *old = making->old.manifest, *new = making->new.manifest;
+	if (strcmp(old->product, new->product) != 0)
+		return error_set(error, ERROR_USAGE, "product", "%s is of product %s, %s of %s", make->old,
+				 old->product, make->new, new->product);
+	if (strcmp(old->version, new->version) == 0)
+		return error_set(error, ERROR_USAGE, "version", "both bundles are %s %s", new->product, new->version);
+	return 0;
+}
+
+int delta_make(const struct delta_make *make, struct delta_made *ret_made, struct error *error)
+{
+	CLEANUP(making_end)
+	struct making making = {.make = make,
+				.old = {.plain = {.fd = -1}},
+				.new = {.plain = {.fd = -1}},
+				.stored = {.fd = -1},
+				.lock = PTHREAD_MUTEX_INITIALIZER,
+				.room = PTHREAD_COND_INITIALIZER};
+	struct delta_made made = {0};
+
+	int result = open_sources(&making, error);
+	if (result == 0)
+		result = spool_open(make->output, &making.stored, error);
+	if (result == 0)
+		result = delta_match(&making.old, &making.new, &making.matches, error);
+	if (result == 0)
+		result = delta_group(making.old.manifest, making.new.manifest, making.matches, &making.plan, error);
+	if (result == 0)
+		result = make_parts(&making, error);
+	if (result == 0)
+		result = write_output(&making, &made, error);
+	if (result < 0)
+		return result;
+	made.parts = making.plan.part_count;
+	for (size_t i = 0; i < making.new.manifest->content_count; i++)
+		made.contents += making.matches[i] != DELTA_MATCH_SAME ? 1 : 0;
+	*ret_made = made;
+	return 0;
+}

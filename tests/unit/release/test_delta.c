@@ -1,0 +1,384 @@
+#include "fixture.h"
+
+#include "release/blob.h"
+#include "release/branch.h"
+#include "release/delta.h"
+#include "release/delta_plan.h"
+#include "release/unpack.h"
+
+/* Text of `lines` lines, no two alike, which nothing else has; the line `edited` differs (-1: none). */
+static void put_lines(const char *path, int lines, int seed, int edited)
+{
+	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(0);
+	struct error error;
+	unsigned value = (unsigned)seed;
+	for (int i = 0; i < lines; i++) {
+		value = value * 1103515245u + 12345u;
+		assert_done(
+			buffer_printf(&text, &error, "%d: %08x %s\n", i, value, i == edited ? "edited" : "as ever"));
+	}
+	put_bytes(path, text.data, text.size, 0644);
+}
+
+/* Something like code: calls of a few functions, which all lie `shift` bytes further. */
+static void put_program(const char *path, size_t size, uint32_t shift)
+{
+	CLEANUP(free_pointer) uint8_t *bytes = calloc(1, size);
+	uint64_t seed = 5;
+	memcpy(bytes, "\177ELF\2\1\1", 7);
+	bytes[18] = 62;
+	for (size_t i = 64 + shift; i + 16 < size; i += 16) {
+		seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+		memcpy(bytes + i, &seed, 8);
+		bytes[i + 8] = 0xe8;
+		uint32_t distance = (uint32_t)(4096 * (seed >> 60)) - (uint32_t)(i + 13);
+		memcpy(bytes + i + 9, &distance, 4);
+	}
+	put_bytes(path, bytes, size, 0755);
+}
+
+static void put_sparse(const char *path, off_t size, const char *mark)
+{
+	put_text(path, mark);
+	assert_int_equal(truncate(path, size), 0);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, mark, strlen(mark), size - 100), (ssize_t)strlen(mark));
+	close(fd);
+}
+
+static void make_trees(void)
+{
+	put_lines("one/edited.txt", 5000, 1, -1);
+	put_lines("two/edited.txt", 5000, 1, 2500);
+	put_lines("one/lib/moved.txt", 3000, 2, -1);
+	put_lines("two/share/deep/moved.txt", 3000, 2, -1);
+	put_lines("one/lib-1.0/renamed-1.0.txt", 3000, 3, -1);
+	put_lines("two/lib-1.1/renamed-1.1.txt", 3000, 3, 77);
+	put_lines("one/removed.txt", 100, 4, -1);
+	put_lines("two/added.txt", 100, 5, -1);
+	put_lines("one/same.txt", 1000, 6, -1);
+	put_lines("two/same.txt", 1000, 6, -1);
+	put_text("one/was-empty", "");
+	put_text("two/was-empty", "no more");
+	put_text("one/becomes-empty", "something");
+	put_text("two/becomes-empty", "");
+	put_lines("two/twice/a", 200, 7, -1);
+	put_lines("two/twice/b", 200, 7, -1);
+	put_program("one/bin/program", 300000, 0);
+	put_program("two/bin/program", 300000, 48);
+	put_sparse("one/disk", (off_t)120 << 20, "old");
+	put_sparse("two/disk", (off_t)121 << 20, "new");
+	assert_int_equal(symlink("edited.txt", "two/link"), 0);
+	manifest_free(&(struct manifest *){pack_tree("one", "1", "one.bundle")});
+	manifest_free(&(struct manifest *){pack_tree("two", "2", "two.bundle")});
+}
+
+static int start(void **state)
+{
+	struct error error;
+	struct delta_made made;
+	const struct delta_make make = {.old = "one.bundle", .new = "two.bundle", .output = "1..2.delta"};
+	if (fixture_start(state) != 0)
+		return -1;
+	make_trees();
+	assert_done(delta_make(&make, &made, &error));
+	assert_int_equal(made.contents, 7);
+	return 0;
+}
+
+struct releases {
+	struct bundle *bundles[2];
+	struct manifest *manifests[2];
+};
+
+static void releases_end(struct releases *releases)
+{
+	for (int i = 0; i < 2; i++) {
+		bundle_free(&releases->bundles[i]);
+		manifest_free(&releases->manifests[i]);
+	}
+}
+
+static struct releases load(void)
+{
+	static const char *const paths[] = {"one.bundle", "two.bundle"};
+	struct releases releases = {0};
+	struct error error;
+	for (int i = 0; i < 2; i++) {
+		assert_done(bundle_open(paths[i], &releases.bundles[i], &error));
+		const struct buffer *bytes = bundle_manifest(releases.bundles[i]);
+		assert_done(manifest_parse(bytes->data, bytes->size, &releases.manifests[i], &error));
+	}
+	return releases;
+}
+
+/* Builds release 2 in `staging` over `base`: the delta first (NULL: none), blobs for the rest. Returns how many of
+ * these were needed. */
+static size_t build(const struct releases *releases, const char *staging, const char *base, const char *delta_path,
+		    struct unpack_made *ret_made)
+{
+	struct error error;
+	struct unpack *unpack = NULL;
+	size_t index = 0, blobs = 0;
+	CLEANUP(delta_free) struct delta *delta = NULL;
+	CLEANUP(file_close) int fd = delta_path != NULL ? open(delta_path, O_RDONLY | O_CLOEXEC) : -1;
+	assert_int_equal(mkdir(staging, 0755), 0);
+	CLEANUP(file_close) int directory = open_dir(staging);
+	CLEANUP(file_close) int base_fd = open_dir(base);
+
+	memset(ret_made, 0, sizeof(*ret_made));
+	assert_done(unpack_begin(directory, releases->manifests[1], base_fd, releases->manifests[0], UNPACK_COPY,
+				 &unpack, &error));
+	if (fd >= 0 && delta_open(fd, releases->manifests[0], releases->manifests[1], &delta, &error) == 0)
+		assert_done(unpack_delta(unpack, delta, base_fd, ret_made, &error));
+	for (; unpack_next_blob(unpack, &index); blobs++) {
+		CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(0);
+		char name[80] = "blobs/";
+		hash_to_hex(releases->manifests[1]->blobs[index].hash, HASH_SIZE, name + 6);
+		assert_done(bundle_read(releases->bundles[1], name, MANIFEST_BLOB_STORED_MOST, &bytes, &error));
+		assert_done(unpack_blob(unpack, index, bytes.data, bytes.size, &error));
+	}
+	assert_done(unpack_finish(unpack, &error));
+	unpack_free(&unpack);
+	return blobs;
+}
+
+static void run_command(const char *command)
+{
+	assert_int_equal(system(command), 0);
+}
+
+static void same_tree(const char *staging)
+{
+	char command[256];
+	snprintf(command, sizeof(command), "diff -r --no-dereference two %s/tree 1>&2 && rm -rf %s", staging, staging);
+	run_command(command);
+}
+
+static void round_trip(void **state)
+{
+	(void)state;
+	CLEANUP(releases_end) struct releases releases = load();
+	struct unpack_made made;
+	struct stat status;
+	assert_int_equal(build(&releases, "staging", "one", "1..2.delta", &made), 0);
+	assert_int_equal(made.contents, 7);
+	assert_int_equal(made.missed, 0);
+	assert_int_equal(made.refused.code, 0);
+	same_tree("staging");
+	/* 1.2 MB of changed files and a disk of 121 MiB: the added ones are all that has to be sent. */
+	assert_int_equal(stat("1..2.delta", &status), 0);
+	assert_true(status.st_size < 120000);
+	/* Without a delta the same tree comes from the blobs. */
+	assert_true(build(&releases, "staging", "one", NULL, &made) > 0);
+	same_tree("staging");
+}
+
+static void same_bytes(void **state)
+{
+	(void)state;
+	struct error error;
+	struct delta_made made;
+	const struct delta_make make = {.old = "one.bundle", .new = "two.bundle", .output = "again.delta"};
+	assert_done(delta_make(&make, &made, &error));
+	assert_true(same_files("1..2.delta", "again.delta"));
+}
+
+static void no_delta_between(void **state)
+{
+	(void)state;
+	struct error error;
+	struct delta_made made;
+	const struct delta_make same = {.old = "one.bundle", .new = "one.bundle", .output = "x.delta"};
+	assert_refused(delta_make(&same, &made, &error), "version");
+	const struct delta_make missing = {.old = "no.bundle", .new = "one.bundle", .output = "x.delta"};
+	assert_refused(delta_make(&missing, &made, &error), "missing");
+	assert_int_not_equal(access("x.delta", F_OK), 0);
+}
+
+static void manifest_by_patch(void **state)
+{
+	(void)state;
+	CLEANUP(releases_end) struct releases releases = load();
+	CLEANUP(buffer_free) struct buffer file = get_bytes("1..2.delta");
+	CLEANUP(buffer_free) struct buffer manifest = BUFFER_INIT(MANIFEST_BYTES_MOST);
+	const struct buffer *old = bundle_manifest(releases.bundles[0]), *new = bundle_manifest(releases.bundles[1]);
+	struct delta_head head;
+	struct error error;
+
+	assert_done(delta_read_head(file.data, file.size, &head, &error));
+	assert_string_equal(head.from, "1");
+	assert_string_equal(head.to, "2");
+	assert_true(head.size < new->size / 2);
+	assert_done(delta_manifest(file.data, head.size, old, &manifest, &error));
+	assert_int_equal(manifest.size, new->size);
+	assert_memory_equal(manifest.data, new->data, new->size);
+	buffer_clear(&manifest);
+	assert_refused(delta_manifest(file.data, head.size, new, &manifest, &error), "base");
+	assert_refused(delta_manifest(file.data, head.size - 1, old, &manifest, &error), "delta");
+	file.data[head.size - 1] ^= 1;
+	assert_refused(delta_manifest(file.data, head.size, old, &manifest, &error), "hash");
+	assert_int_equal(manifest.size, 0);
+	assert_refused(delta_read_head("hello", 5, &head, &error), "delta");
+}
+
+static void damaged_base(void **state)
+{
+	(void)state;
+	CLEANUP(releases_end) struct releases releases = load();
+	struct unpack_made made;
+	run_command("rm -rf hurt && cp -a one hurt && sed -i '2000s/as ever/as once/' hurt/edited.txt");
+	assert_true(build(&releases, "staging", "hurt", "1..2.delta", &made) > 0);
+	assert_int_equal(made.missed, 1);
+	assert_int_equal(made.contents, 6);
+	assert_string_equal(made.damaged, "edited.txt");
+	same_tree("staging");
+	/* Gone, cut off, a directory: the same. Like files share a prefix, so others may have drawn on these too. */
+	run_command("rm hurt/edited.txt && truncate -s 1000 hurt/bin/program && rm hurt/lib-1.0/* && "
+		    "mkdir hurt/lib-1.0/renamed-1.0.txt");
+	build(&releases, "staging", "hurt", "1..2.delta", &made);
+	assert_true(made.missed >= 3 && made.missed + made.contents == 7);
+	same_tree("staging");
+	/* A piece of a large file. */
+	run_command("rm -rf hurt && cp -a one hurt && printf x | dd of=hurt/disk bs=1 seek=60000000 conv=notrunc "
+		    "2>/dev/null");
+	build(&releases, "staging", "hurt", "1..2.delta", &made);
+	assert_int_equal(made.missed, 1);
+	assert_string_equal(made.damaged, "disk");
+	same_tree("staging");
+}
+
+/* Whatever is altered, the tree comes out right, from the blobs at the worst. */
+static void altered_delta(void **state)
+{
+	(void)state;
+	CLEANUP(releases_end) struct releases releases = load();
+	CLEANUP(buffer_free) struct buffer file = get_bytes("1..2.delta");
+	CLEANUP(file_close) int fd = -1;
+	struct unpack_made made;
+	struct error error;
+	size_t refused = 0;
+
+	for (size_t i = 0; i < 60; i++) {
+		size_t at = i * (file.size - 1) / 59;
+		CLEANUP(delta_free) struct delta *delta = NULL;
+		file.data[at] ^= 0x10;
+		put_bytes("bad.delta", file.data, file.size, 0644);
+		file.data[at] ^= 0x10;
+		fd = open("bad.delta", O_RDONLY | O_CLOEXEC);
+		int result = delta_open(fd, releases.manifests[0], releases.manifests[1], &delta, &error);
+		if (result == 0)
+			result = delta_check(delta, &error);
+		refused += result < 0 ? 1 : 0;
+		assert_true(result == 0 || error.code == ERROR_DATA);
+		file_close(&fd);
+	}
+	/* All but those in the manifest's patch, whose hash is not asked for here. */
+	assert_true(refused > 50);
+	put_bytes("bad.delta", file.data, file.size - 1, 0644);
+	build(&releases, "staging", "one", "bad.delta", &made);
+	same_tree("staging");
+	file.data[file.size - 1] ^= 1;
+	put_bytes("bad.delta", file.data, file.size, 0644);
+	assert_true(build(&releases, "staging", "one", "bad.delta", &made) > 0);
+	assert_string_equal(made.refused.name, "hash");
+	same_tree("staging");
+}
+
+static int read_index(const struct releases *releases, const uint8_t *bytes, size_t size, struct error *error)
+{
+	struct delta_plan plan = {0};
+	int result = delta_plan_read(bytes, size, releases->manifests[0], releases->manifests[1], &plan, error);
+	delta_plan_free(&plan);
+	return result;
+}
+
+static void bounds(void **state)
+{
+	(void)state;
+	CLEANUP(releases_end) struct releases releases = load();
+	CLEANUP(buffer_free) struct buffer frame = BUFFER_INIT(0);
+	CLEANUP(free_pointer) uint8_t *zeros = calloc(1, 10 << 20);
+	uint8_t small[64];
+	struct error error;
+
+	/* A bomb: ten MiB in a few bytes, where 64 are said. */
+	assert_done(blob_patch((struct blob_prefix){NULL, 0}, zeros, 10 << 20, true, &frame, &error));
+	assert_true(frame.size < 2000);
+	assert_refused(
+		blob_unpatch((struct blob_prefix){NULL, 0}, frame.data, frame.size, small, sizeof(small), &error),
+		"length");
+	assert_refused(blob_unpatch((struct blob_prefix){NULL, 0}, frame.data, frame.size - 1, zeros, 10 << 20, &error),
+		       "format");
+
+	static const struct {
+		const char *bytes;
+		size_t size;
+		const char *why;
+	} indexes[] = {
+		{"", 0, "delta"},
+		{"\xff\xff\xff\xff\x7f", 5, "delta"},     /* so many parts */
+		{"\x01", 1, "delta"},                     /* ends early */
+		{"\x01\x09\x00\x01", 4, "delta"},         /* a filter that is none */
+		{"\x01\x00\x00\x00", 4, "delta"},         /* makes nothing */
+		{"\x01\x00\x00\x01\x02", 5, "delta"},     /* backwards from the first */
+		{"\x01\x00\x00\x01\xfc\x7f", 6, "delta"}, /* a content that is not there */
+		{"\x00\x00", 2, "delta"},                 /* goes on */
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(indexes); i++)
+		assert_refused(read_index(&releases, (const uint8_t *)indexes[i].bytes, indexes[i].size, &error),
+			       indexes[i].why);
+	/* One part over all of the disk, more than any part makes. */
+	for (size_t i = 0; i < releases.manifests[1]->content_count; i++) {
+		CLEANUP(buffer_free) struct buffer index = BUFFER_INIT(0);
+		if (releases.manifests[1]->contents[i].size < DELTA_PLAIN_MOST)
+			continue;
+		assert_done(buffer_append(&index, "\x01\x00\x00\x01", 4, &error));
+		assert_done(delta_plan_number(&index, (uint64_t)i << 2, &error));
+		assert_refused(read_index(&releases, index.data, index.size, &error), "length");
+	}
+}
+
+static void branches(void **state)
+{
+	(void)state;
+	enum { SIZE = 100003 };
+	CLEANUP(free_pointer) uint8_t *bytes = malloc(SIZE);
+	CLEANUP(free_pointer) uint8_t *copy = malloc(SIZE);
+	uint64_t seed = 9;
+	for (size_t i = 0; i < SIZE; i++) {
+		seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+		static const uint8_t dense[] = {0xe8, 0xe9, 0x0f, 0x84, 0x00, 0xff, 0x94, 0x90};
+		bytes[i] = (seed >> 40 & 1) != 0 ? dense[seed >> 50 & 7] : (uint8_t)(seed >> 56);
+	}
+	for (int kind = 0; kind < BRANCH_KINDS; kind++)
+		for (size_t size = 0; size <= SIZE; size = size * 3 + 1) {
+			memcpy(copy, bytes, SIZE);
+			branch_encode((enum branch)kind, copy, size, UINT64_C(0x123456780));
+			if (kind != BRANCH_NONE && size > 1000)
+				assert_memory_not_equal(copy, bytes, size);
+			branch_decode((enum branch)kind, copy, size, UINT64_C(0x123456780));
+			assert_memory_equal(copy, bytes, SIZE);
+		}
+	/* Two calls of one function from two places become the same bytes. */
+	uint8_t calls[32] = {[0] = 0xe8, [1] = 100, [16] = 0xe8, [17] = 84};
+	branch_encode(BRANCH_X86_64, calls, sizeof(calls), 4096);
+	assert_memory_equal(calls, calls + 16, 5);
+	uint8_t links[16] = {[0] = 8, [3] = 0x94, [8] = 6, [11] = 0x94};
+	branch_encode(BRANCH_AARCH64, links, sizeof(links), 4096);
+	assert_memory_equal(links, links + 8, 4);
+	assert_int_equal(branch_suits((const uint8_t *)"\177ELF", 4), BRANCH_NONE);
+	CLEANUP(buffer_free) struct buffer program = get_bytes("one/bin/program");
+	assert_int_equal(branch_suits(program.data, program.size), BRANCH_X86_64);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(round_trip),       cmocka_unit_test(same_bytes),
+		cmocka_unit_test(no_delta_between), cmocka_unit_test(manifest_by_patch),
+		cmocka_unit_test(damaged_base),     cmocka_unit_test(altered_delta),
+		cmocka_unit_test(bounds),           cmocka_unit_test(branches),
+	};
+	return cmocka_run_group_tests_name("delta", tests, start, fixture_end);
+}
