@@ -275,8 +275,14 @@ int commands_add(const struct command_line *line, void *context, struct error *e
 	if (open_for_writing(line, &repository, error) < 0)
 		return fail(error);
 	for (int i = 1; i < command_argument_count(line); i++) {
-		char version[MANIFEST_NAME_MOST + 1];
+		char version[MANIFEST_NAME_MOST + 1], name[DELTA_NAME_MOST];
 		addition.bundle = command_argument(line, i);
+		if (repository_is_delta(addition.bundle)) {
+			if (repository_add_delta(repository, addition.bundle, name, error) < 0)
+				return fail(error);
+			printf("staged %s\n", name);
+			continue;
+		}
 		if (repository_add(repository, &addition, version, error) < 0)
 			return fail(error);
 		printf("staged %s %s\n", repository_product(repository), version);

@@ -9,7 +9,7 @@
 
 #include "keys/authority.h"
 #include "keys/role.h"
-#include "release/manifest.h"
+#include "release/delta.h"
 
 struct repository;
 
@@ -42,6 +42,11 @@ struct repository_addition {
  * ERROR_CANNOT_CREATE "exists". Signatures of what was staged before are dropped, for they were over something else. */
 int repository_add(struct repository *repository, const struct repository_addition *addition,
 		   char ret_version[static MANIFEST_NAME_MOST + 1], struct error *error) MUST_CHECK;
+/* OLD..NEW.delta between two releases that are here (published or staged), verified whole and staged as two targets:
+ * the file, and its head, which is the manifest's patch. `repository_is_delta`: by the file's name. */
+bool repository_is_delta(const char *path);
+int repository_add_delta(struct repository *repository, const char *path, char ret_name[static DELTA_NAME_MOST],
+			 struct error *error) MUST_CHECK;
 int repository_promote(struct repository *repository, const char *version, const char *channel,
 		       struct error *error) MUST_CHECK;
 /* Out of one channel; it stays in the others. */
@@ -50,8 +55,8 @@ int repository_leave(struct repository *repository, const char *version, const c
 int repository_yank(struct repository *repository, const char *version, const char *reason,
 		    struct error *error) MUST_CHECK;
 
-/* Other order or entitlement keys in authority.json, staged into the next targets; a set without keys stays as it is. To
- * change a key without a gap, name the old and the new one first, and the new one alone when all use it. */
+/* Other order or entitlement keys in authority.json, staged into the next targets; a set without keys stays as it is.
+ * To change a key without a gap, name the old and the new one first, and the new one alone when all use it. */
 int repository_authority(struct repository *repository, const struct authority *change, struct error *error) MUST_CHECK;
 
 /* Root N+1, staged: keys of one role come and go, thresholds change, or only its expiry is renewed. */

@@ -43,6 +43,8 @@ static void put_sparse(const char *path, off_t size, const char *mark)
 	assert_int_equal(truncate(path, size), 0);
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 	assert_int_equal(pwrite(fd, mark, strlen(mark), size - 100), (ssize_t)strlen(mark));
+	CLEANUP(buffer_free) struct buffer text = get_bytes("one/edited.txt");
+	assert_int_equal(pwrite(fd, text.data, 4096, 60000000), 4096);
 	close(fd);
 }
 
@@ -240,7 +242,7 @@ static void damaged_base(void **state)
 	assert_true(made.missed >= 3 && made.missed + made.contents == 7);
 	same_tree("staging");
 	/* A piece of a large file. */
-	run_command("rm -rf hurt && cp -a one hurt && printf x | dd of=hurt/disk bs=1 seek=60000000 conv=notrunc "
+	run_command("rm -rf hurt && cp -a one hurt && printf x | dd of=hurt/disk bs=1 seek=60001000 conv=notrunc "
 		    "2>/dev/null");
 	build(&releases, "staging", "hurt", "1..2.delta", &made);
 	assert_int_equal(made.missed, 1);
