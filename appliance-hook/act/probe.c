@@ -166,7 +166,7 @@ int probe_wait(const struct hook_settings *settings, const char *version, int64_
 			int status = 0;
 			if (watch->good >= probe->times)
 				continue;
-			if (clock_now() >= until)
+			if (clock_ticks_ms() >= until)
 				return error_set(error, ERROR_NOT_NOW, "window",
 						 "the window ended before probe %s was good %lld times in a row",
 						 probe->name, (long long)probe->times);

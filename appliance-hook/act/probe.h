@@ -14,7 +14,7 @@ int probe_try(const struct hook_settings *settings, const struct hook_probe *pro
 /* Every probe once, for preflight. */
 int probe_all_once(const struct hook_settings *settings, const char *version, struct error *error) MUST_CHECK;
 
-/* Every probe good `times` in a row before its deadline, counted from now; `until` (UTC, INT64_MAX: none) ends it
+/* Every probe good `times` in a row before its deadline, counted from now; `until` (clock_ticks_ms, INT64_MAX: none) ends it
  * earlier with ERROR_NOT_NOW "window". ERROR_NOT_NOW "health" names the probe. */
 int probe_wait(const struct hook_settings *settings, const char *version, int64_t until,
 	       struct error *error) MUST_CHECK;

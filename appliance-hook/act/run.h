@@ -14,8 +14,9 @@ struct run {
 	struct journal *journal;
 	run_listener *listener; /* may be NULL */
 	void *context;
-	bool heard;   /* every word so far was heard: what "confirmed" means */
-	bool booting; /* resume before the product's units: they start by themselves afterwards */
+	int64_t end_ticks; /* of the window, by clock_ticks_ms: a clock that is set meanwhile moves no end */
+	bool heard;        /* every word so far was heard: what "confirmed" means */
+	bool booting;      /* resume before the product's units: they start by themselves afterwards */
 };
 
 /* How a run ended, for the one who asked. */

@@ -63,7 +63,7 @@ static int health(struct run *run, struct error *error)
 {
 	const struct journal_run *now = run_now(run);
 
-	return probe_wait(run->layout->settings, now->to, now->finish ? INT64_MAX : now->end, error);
+	return probe_wait(run->layout->settings, now->to, now->finish ? INT64_MAX : run->end_ticks, error);
 }
 
 /* What is done, in order, and the state that is entered once a step is done. */
@@ -84,9 +84,9 @@ static const struct step {
 	{"health", health, JOURNAL_IDLE, true, false, true},
 };
 
-static int check_end(const struct step *step, const struct journal_run *now, struct error *error)
+static int check_end(const struct step *step, const struct run *run, struct error *error)
 {
-	if (clock_now() < now->end || (step->switched && now->finish))
+	if (clock_ticks_ms() < run->end_ticks || (step->switched && run_now(run)->finish))
 		return 0;
 	return error_set(error, ERROR_NOT_NOW, "window", "the window ended before step %s", step->name);
 }
@@ -105,7 +105,7 @@ static int walk(struct run *run, bool *ret_blamed, struct error *error)
 		const struct step *step = &steps[i];
 		if (step->migration && !run_now(run)->migration)
 			continue;
-		int status = check_end(step, run_now(run), error);
+		int status = check_end(step, run, error);
 		if (status == 0)
 			status = run_do(run, step->name, step->run, error);
 		if (status < 0)
@@ -252,6 +252,14 @@ static int check_ready(const struct layout *layout, const struct switch_request 
 	return status == 0 ? check_window(request, error) : status;
 }
 
+/* Centuries are as good as no end. */
+static int64_t ticks_at(int64_t time)
+{
+	int64_t left = time - clock_now();
+
+	return clock_ticks_ms() + 1000 * (left < INT32_MAX ? left : INT32_MAX);
+}
+
 static int prepare(struct run *run, const struct switch_request *request, const char *current,
 		   const struct manifest *manifest, struct error *error)
 {
@@ -259,6 +267,7 @@ static int prepare(struct run *run, const struct switch_request *request, const 
 	json_t *fields;
 
 	snapshot_id(request->upgrade, id);
+	run->end_ticks = ticks_at(request->end);
 	int status = journal_reserve(run->journal, error);
 	if (status == 0)
 		status = watcher_arm(run->layout, run->journal, request->upgrade, error);
