@@ -63,6 +63,7 @@ COLUMNS release_columns[] = {{"PRODUCT", "product"},
 			     {"BYTES", "bytes", CLI_BYTES},
 			     {"HALTED", "halted", CLI_YESNO},
 			     {"YANKED", "yanked", CLI_YESNO},
+			     {"RUNNING", "running", CLI_NUMBER},
 			     {0}};
 COLUMNS occurrence_columns[] = {{"LOCAL START", "local"},
 				{"LOCAL END", "local_end"},
@@ -154,7 +155,12 @@ static const struct cli_nested customer_nested[] = {{"contacts", "contacts", con
 static const struct cli_nested contract_nested[] = {{"appliances", "appliances", appliance_short}, {0}};
 static const struct cli_nested upgrade_nested[] = {{"history", "events", event_columns}, {0}};
 static const struct cli_nested window_nested[] = {{"next", "occurrences", occurrence_columns}, {0}};
-static const struct cli_nested status_nested[] = {{"for a person to look at", "attention", attention_columns}, {0}};
+COLUMNS warning_columns[] = {{"WHAT", "what"}, {"EXPIRES", "expires", CLI_TIME}, {"WARNING", "text"}, {0}};
+COLUMNS withdrawn_columns[] = {{"APPLIANCE", "appliance"}, {"RUNS", "version"}, {"WITHDRAWN", "reason"}, {0}};
+static const struct cli_nested status_nested[] = {{"to be renewed", "warnings", warning_columns},
+						  {"running what was withdrawn", "withdrawn", withdrawn_columns},
+						  {"for a person to look at", "attention", attention_columns},
+						  {0}};
 
 /* Options and what becomes of them. */
 OPTIONS person_options[] = {{"--person", "NAME", .help = "who reads there"}, {0}};

@@ -183,6 +183,25 @@ static void read_timestamp(const struct catalogue *catalogue, int releases, stru
 	}
 }
 
+bool catalogue_head(const struct catalogue *catalogue, int releases, enum role_kind kind, struct role_head *ret_head)
+{
+	struct role_head head = {0};
+	struct role_meta snapshot = {0};
+	struct error error;
+	if (kind == ROLE_ROOT)
+		head = catalogue->root->head;
+	else if (kind == ROLE_SNAPSHOT)
+		head = (struct role_head){catalogue->snapshot_version, catalogue->snapshot_expires};
+	else if (kind == ROLE_TIMESTAMP)
+		read_timestamp(catalogue, releases, &head, &snapshot);
+	else if (role_head(envelope_signed(catalogue->targets), kind, "targets", &head, &error))
+		return false;
+	if (!head.version)
+		return false;
+	*ret_head = head;
+	return true;
+}
+
 int catalogue_timestamp_due(const struct catalogue *catalogue, int releases, int64_t now, bool *ret_due,
 			    json_t **ret_snapshot, int64_t *ret_after, struct error *error)
 {

@@ -30,6 +30,9 @@ int catalogue_put_timestamp(const struct catalogue *catalogue, int releases, con
  * does. */
 void catalogue_describe(const struct catalogue *catalogue, struct offline *offline, int64_t *ret_expires);
 
+/* Version and expiry of what is served; false when there is no such file that can be believed. */
+bool catalogue_head(const struct catalogue *catalogue, int releases, enum role_kind kind, struct role_head *ret_head);
+
 /* The verified manifest of a release. */
 int catalogue_manifest(int releases, const struct library_release *release, struct manifest **ret_manifest,
 		       struct error *error) MUST_CHECK;

@@ -131,6 +131,7 @@ static void renew_timestamp(struct engine *engine)
 	engine->timestamp_at = clock_ticks_ms();
 	if (sign_timestamp_if_due(engine, &error))
 		log_failure("the timestamp", &error);
+	lifetimes_store(engine);
 }
 
 static void ask_for_peer(struct engine *engine, const char *name)
@@ -216,7 +217,12 @@ static void stop(struct engine *engine)
 
 int engine_main(int supervisor_fd)
 {
-	struct engine engine = {.signer = -1, .releases = -1, .exports = -1, .import_fd = -1, .export = {.answer = -1}, .data_version = -1};
+	struct engine engine = {.signer = -1,
+				.releases = -1,
+				.exports = -1,
+				.import_fd = -1,
+				.export = {.answer = -1},
+				.data_version = -1};
 	struct error error = {0};
 	log_start("engine", LOG_LEVEL_INFO);
 	if (start(&engine, supervisor_fd, &error)) {

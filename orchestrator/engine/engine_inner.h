@@ -178,6 +178,8 @@ void agenda_run(struct engine *engine);
 /* tasks.c, imports.c */
 void tasks_run(struct engine *engine);
 void imports_run(struct engine *engine);
+/* lifetimes.c: what the store knows of the metadata that is served. */
+void lifetimes_store(struct engine *engine);
 /* exports.c: takes the task on, or leaves it for later. */
 struct store_task;
 void exports_run(struct engine *engine, const struct store_task *task);

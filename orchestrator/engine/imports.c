@@ -68,6 +68,28 @@ static int put_release(struct engine *engine, const struct library_release *from
 	return store_release_put(engine->store, &release, error);
 }
 
+/* What the newest signed list names no more was withdrawn with the key that brought it. */
+static int unlist_missing(struct engine *engine, const json_t *targets, struct error *error)
+{
+	CLEANUP(jsonio_free) json_t *rows = NULL;
+	size_t i;
+	json_t *row;
+	if (store_release_list(engine->store, NULL, &rows, error))
+		return -(int)error->code;
+	json_array_foreach(rows, i, row)
+	{
+		const char *product = jsonio_string(row, "product"), *version = jsonio_string(row, "version");
+		struct library_release release;
+		struct error missing = {0};
+		if (library_find(targets, product, version, &release, &missing) == 0)
+			continue;
+		log_write(LOG_LEVEL_WARNING, "release %s of %s is in the signed list no more", version, product);
+		if (store_release_unlist(engine->store, product, version, error))
+			return -(int)error->code;
+	}
+	return 0;
+}
+
 int imports_load(struct engine *engine, struct error *error)
 {
 	CLEANUP(store_rollback) struct store_transaction transaction = {0};
@@ -85,7 +107,7 @@ int imports_load(struct engine *engine, struct error *error)
 	for (size_t i = 0; i < count; i++)
 		if (put_release(engine, &releases[i], error))
 			return -(int)error->code;
-	if (store_commit(&transaction, error))
+	if (unlist_missing(engine, catalogue_targets(catalogue), error) || store_commit(&transaction, error))
 		return -(int)error->code;
 	catalogue_free(&engine->catalogue);
 	jsonio_free(&engine->entitlements); /* authority.json may name other keys now */
@@ -112,6 +134,7 @@ static void accept_result(struct engine *engine, const json_t *releases)
 	/* A timestamp that is late does not undo the import: it is tried again every minute. */
 	if (sign_timestamp_if_due(engine, &error))
 		log_failure("the timestamp", &error);
+	lifetimes_store(engine);
 	if (store_import_done(engine->store, engine->import, (const char *)text.data, &error))
 		log_failure("import", &error);
 	log_write(LOG_LEVEL_NOTICE, "import %lld is done", (long long)engine->import);

@@ -17,7 +17,8 @@ int store_release_put(struct store *store, const struct store_release *release, 
 		" length = excluded.length, sequence = excluded.sequence, published = excluded.published,"
 		" security = excluded.security, stop = excluded.stop, min_from = excluded.min_from, channels = "
 		"excluded.channels,"
-		" yanked = excluded.yanked, yank_reason = excluded.yank_reason, need = excluded.need, bytes = "
+		" listed = 1, yanked = excluded.yanked, yank_reason = excluded.yank_reason, need = excluded.need, "
+		"bytes = "
 		"excluded.bytes",
 		"ssshiiiiissisiii", release->product, release->version, release->target, release->sha256,
 		release->length, release->sequence, release->published, (int64_t)release->security,
@@ -60,8 +61,9 @@ static int find(struct store *store, const char *product, const char *version, s
 {
 	CLEANUP(store_query_free) struct store_query *query = NULL;
 	bool row = false;
-	if (store_query(store, &query, error, "SELECT " COLUMNS " FROM release WHERE product = ? AND version = ?", "ss",
-			product, version) ||
+	if (store_query(store, &query, error,
+			"SELECT " COLUMNS " FROM release WHERE product = ? AND version = ? AND listed", "ss", product,
+			version) ||
 	    store_query_next(query, &row, error) || (row && read_row(query, ret_release, error)))
 		return -(int)error->code;
 	*ret_found = row;
@@ -79,6 +81,20 @@ int store_release_get(struct store *store, const char *product, const char *vers
 				 "there is no release %.63s of %.63s: `nightshift release list` shows them", version,
 				 product);
 	return 0;
+}
+
+int store_release_unlist(struct store *store, const char *product, const char *version, struct error *error)
+{
+	CLEANUP(store_rollback) struct store_transaction transaction = {0};
+	char object[2 * STORE_NAME_SIZE];
+	snprintf(object, sizeof object, "%s %s", product, version);
+	if (store_begin(store, &transaction, error) ||
+	    store_change(store, NULL, error, "UPDATE release SET listed = 0 WHERE product = ? AND version = ?", "ss",
+			 product, version) ||
+	    store_audit_append(store, "engine", "release unlist", object, "the newest signed list does not name it",
+			       error))
+		return -(int)error->code;
+	return store_commit(&transaction, error);
 }
 
 int store_release_halt(struct store *store, const char *version, enum store_halt halt, const char *reason,
@@ -103,8 +119,9 @@ int store_release_halt(struct store *store, const char *version, enum store_halt
 int store_release_list(struct store *store, const char *product, json_t **ret_rows, struct error *error)
 {
 	return store_rows(store, ret_rows, error,
-			  "SELECT " COLUMNS
-			  " FROM release WHERE (?1 IS NULL OR product = ?1) ORDER BY product, sequence",
+			  "SELECT " COLUMNS ", (SELECT count(*) FROM appliance a WHERE a.product = release.product"
+			  " AND a.version = release.version AND a.revoked IS NULL) AS running"
+			  " FROM release WHERE listed AND (?1 IS NULL OR product = ?1) ORDER BY product, sequence",
 			  "s", product);
 }
 
@@ -115,7 +132,8 @@ static int check_stops(struct store *store, const struct store_release *from, co
 	CLEANUP(store_query_free) struct store_query *query = NULL;
 	bool row = false;
 	if (store_query(store, &query, error,
-			"SELECT version FROM release WHERE product = ? AND stop AND NOT yanked AND sequence > ? AND "
+			"SELECT version FROM release WHERE product = ? AND stop AND listed AND NOT yanked AND sequence "
+			"> ? AND "
 			"sequence < ?"
 			" ORDER BY sequence LIMIT 1",
 			"sii", to->product, from->sequence, to->sequence) ||

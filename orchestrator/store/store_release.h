@@ -20,6 +20,8 @@ struct store_release {
 
 /* Inserts or renews; halted and halt_reason are left as they are. Opened upgrades meet a yank at their next check. */
 int store_release_put(struct store *store, const struct store_release *release, struct error *error) MUST_CHECK;
+/* The newest signed list does not name it: it stays as history and is known to nobody below. */
+int store_release_unlist(struct store *store, const char *product, const char *version, struct error *error) MUST_CHECK;
 /* ERROR_DATA "unknown-release". */
 int store_release_get(struct store *store, const char *product, const char *version, struct store_release *ret_release,
 		      struct error *error) MUST_CHECK;

@@ -61,12 +61,17 @@ static void an_import_brings_rows_root_and_timestamp(void **state)
 	struct store_release release;
 	char root[STORE_FACT_SIZE], path[128];
 	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(65536);
+	world_release(world->store, "99.0.0", 99); /* what the list names no more once a stolen key is rotated out */
 	import_repository(world);
+	assert_int_equal(store_release_get(world->store, "vpn", "99.0.0", &release, &error), -ERROR_DATA);
 	MUST(store_release_get(world->store, "vpn", "1.1", &release, &error));
 	assert_int_equal(release.need, 42);
 	assert_string_equal(release.channels, "stable");
 	MUST(store_fact_get(world->store, STORE_FACT_ROOT, root, &error));
 	assert_int_equal(strlen(root), 64);
+	CLEANUP(jsonio_free) json_t *lives = NULL;
+	MUST(store_rows(world->store, &lives, &error, "SELECT name FROM lifetime ORDER BY name", ""));
+	assert_int_equal(json_array_size(lives), 4);
 	snprintf(path, sizeof path, "%s/metadata/timestamp.json", world->releases);
 	MUST(file_read_at(AT_FDCWD, path, &bytes, &error));
 }
