@@ -256,6 +256,27 @@ static int read_notes(struct pack *pack, struct error *error)
 	return pack->manifest->notes == NULL ? no_memory(error) : 0;
 }
 
+static bool says(const json_t *object, const char *name, const char *beginning)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+	return text != NULL && strncmp(text, beginning, strlen(beginning)) == 0 && text[strlen(beginning)] != '\0';
+}
+
+/* What each format's schema demands of every document. */
+static bool is_cyclonedx(const json_t *root)
+{
+	const char *format = json_string_value(json_object_get(root, "bomFormat"));
+	return format != NULL && strcmp(format, "CycloneDX") == 0 && says(root, "specVersion", "1.");
+}
+
+/* SPDX 2, or 3, which is JSON-LD and says so by its context. */
+static bool is_spdx(const json_t *root)
+{
+	if (json_object_get(root, "@context") != NULL)
+		return json_is_array(json_object_get(root, "@graph"));
+	return says(root, "spdxVersion", "SPDX-2.") && says(root, "SPDXID", "SPDXRef-") && says(root, "name", "");
+}
+
 /* Well formed and of a known kind; jansson alone, for others' documents may hold reals. */
 static int read_sbom(struct pack *pack, struct buffer *ret_bytes, struct error *error)
 {
@@ -267,12 +288,7 @@ static int read_sbom(struct pack *pack, struct buffer *ret_bytes, struct error *
 		return result;
 	CLEANUP(jsonio_free)
 	json_t *root = json_loadb((const char *)ret_bytes->data, ret_bytes->size, JSON_REJECT_DUPLICATES, NULL);
-	const char *format = json_string_value(json_object_get(root, "bomFormat"));
-	const char *spdx = json_string_value(json_object_get(root, "spdxVersion"));
-	/* SPDX 3 is JSON-LD and says so by its context. */
-	bool spdx_3 = json_object_get(root, "@context") != NULL && json_object_get(root, "@graph") != NULL;
-	if (!(format != NULL && strcmp(format, "CycloneDX") == 0) &&
-	    !(spdx != NULL && strncmp(spdx, "SPDX-", 5) == 0) && !spdx_3)
+	if (!is_cyclonedx(root) && !is_spdx(root))
 		return error_set(error, ERROR_DATA, "sbom", "%s is neither SPDX nor CycloneDX as JSON", path);
 	hash_bytes(HASH_BLAKE2B, ret_bytes->data, ret_bytes->size, pack->manifest->sbom);
 	pack->manifest->has_sbom = true;

@@ -63,7 +63,7 @@ class Ceremony:
                 os.utime(tree / name, (10 ** 9 + number, 10 ** 9 + number))
             (tree / "bin" / "demo").chmod(0o755)
             (tree.parent / ("demo-%s.spdx.json" % version)).write_text(json.dumps(
-                {"spdxVersion": "SPDX-2.3", "name": "demo-" + version, "packages": []}))
+                {"spdxVersion": "SPDX-2.3", "SPDXID": "SPDXRef-DOCUMENT", "name": "demo-" + version, "packages": []}))
 
     def run(self, person, text, check=True):
         for place, here in self.places:
@@ -197,9 +197,6 @@ def test_document_as_it_stands(ceremony):
     install(centre, spare, "99.0.0")
     play("A key has leaked")
     assert "neither a root nor a targets key" in ceremony.sign("alice", "keys/alice", 65)
-    assert "neither a root nor a targets key" in ceremony.sign("bob", "keys/bob2", 65)
-    codes, published = forge(ceremony, stolen, "99.0.1", [("alice", "alice"), ("bob", "bob2")], "publisher")
-    assert codes == [0, 0] and published.returncode == 0
     assert centre.nightshift("release", "import", stolen, check=False).returncode == 65
     install(centre, box, "4.0")
     spare.hook("rollback")

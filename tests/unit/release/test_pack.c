@@ -146,6 +146,55 @@ static void hard_links_become_copies(void **state)
 	assert_true(same_files("hard.bundle", "hard2.bundle"));
 }
 
+/* Well formed, of a known format, with what that format asks of every document; bound to the manifest by its hash. */
+static void bills_of_materials(void **state)
+{
+	static const struct {
+		const char *text;
+		bool good;
+	} cases[] = {
+		{"{\"bomFormat\":\"CycloneDX\",\"specVersion\":\"1.6\",\"version\":1}", true},
+		{"{\"spdxVersion\":\"SPDX-2.3\",\"SPDXID\":\"SPDXRef-DOCUMENT\",\"name\":\"probe\"}", true},
+		{"{\"@context\":\"https://spdx.org/rdf/3.0.1/spdx-context.jsonld\",\"@graph\":[]}", true},
+		{"", false},
+		{"{", false},
+		{"[]", false},
+		{"{}", false},
+		{"null", false},
+		{"{\"bomFormat\":\"CycloneDX\"}", false},
+		{"{\"bomFormat\":\"CycloneDY\",\"specVersion\":\"1.6\"}", false},
+		{"{\"bomFormat\":\"CycloneDX\",\"specVersion\":\"1.6\"} more", false},
+		{"{\"bomFormat\":\"CycloneDX\",\"bomFormat\":\"CycloneDX\",\"specVersion\":\"1.6\"}", false},
+		{"{\"spdxVersion\":\"SPDX-2.3\",\"name\":\"probe\"}", false},
+		{"{\"spdxVersion\":\"SPDX-2.3\",\"SPDXID\":\"SPDXRef-DOCUMENT\"}", false},
+		{"{\"@context\":\"x\"}", false},
+		{"SPDXVersion: SPDX-2.3\n", false},
+	};
+	struct error error;
+
+	(void)state;
+	put_text("bill/file", "x");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CLEANUP(manifest_free) struct manifest *manifest = NULL;
+		struct pack_options options = {.input = "bill",
+					       .output = "bill.bundle",
+					       .product = "probe",
+					       .version = "1",
+					       .sbom = "bill.json"};
+		uint8_t hash[HASH_SIZE];
+
+		put_text("bill.json", cases[i].text);
+		if (!cases[i].good) {
+			assert_refused(pack_run(&options, &manifest, &error), "sbom");
+			assert_int_equal(error.code, ERROR_DATA);
+			continue;
+		}
+		assert_done(pack_run(&options, &manifest, &error));
+		hash_bytes(HASH_BLAKE2B, cases[i].text, strlen(cases[i].text), hash);
+		assert_true(manifest->has_sbom && hash_equal(manifest->sbom, hash));
+	}
+}
+
 static void hooks_and_documents(void **state)
 {
 	(void)state;
@@ -153,7 +202,7 @@ static void hooks_and_documents(void **state)
 	put_text("with/file", "x");
 	put_bytes("hooks/preflight", "#!/bin/sh\n", 10, 0755);
 	put_text("notes.txt", "what is new\n");
-	put_text("sbom.json", "{\"bomFormat\":\"CycloneDX\",\"score\":1.5}");
+	put_text("sbom.json", "{\"bomFormat\":\"CycloneDX\",\"specVersion\":\"1.6\",\"score\":1.5}");
 	put_text("bad.json", "{\"name\":\"x\"}");
 	struct pack_options options = {.input = "with",
 				       .output = "with.bundle",
@@ -260,6 +309,7 @@ int main(void)
 		cmocka_unit_test(refused_inputs),
 		cmocka_unit_test(hard_links_become_copies),
 		cmocka_unit_test(hooks_and_documents),
+		cmocka_unit_test(bills_of_materials),
 		cmocka_unit_test(bundles),
 	};
 	return cmocka_run_group_tests_name("pack", tests, fixture_start, fixture_end);
