@@ -13,7 +13,10 @@
 #include "base/file.h"
 
 #define JOURNAL_FILE    "journal"
+#define JOURNAL_BEFORE  "journal.1" /* what was written before the last turn */
+#define JOURNAL_NEXT    ".journal.next"
 #define JOURNAL_RESERVE (256 * 1024)
+#define JOURNAL_TURN    (1024 * 1024)
 
 struct journal {
 	struct journal_state state;
@@ -91,6 +94,50 @@ static int read_lines(struct journal *journal, const struct buffer *text, size_t
 	return 0;
 }
 
+/* The line's number, time and boot, and its hash: as text that ends in a newline. */
+static int finish_line(json_t *line, uint64_t seq, const uint8_t chain[HASH_SIZE], struct buffer *text,
+		       uint8_t ret_hash[HASH_SIZE], struct error *error)
+{
+	char boot[CLOCK_BOOT_ID_SIZE], hex[HASH_HEX_SIZE];
+
+	clock_boot_id(boot);
+	if (!line || json_object_set_new(line, "seq", json_integer((json_int_t)seq)) < 0 ||
+	    json_object_set_new(line, "time", json_integer(clock_now())) < 0 ||
+	    json_object_set_new(line, "boot", json_string(boot)) < 0)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for a line of the journal");
+	int status = jsonio_write(line, false, text, error);
+	if (status < 0)
+		return status;
+	link_hash(chain, text, ret_hash);
+	hash_to_hex(ret_hash, HASH_SIZE, hex);
+	buffer_clear(text);
+	if (json_object_set_new(line, "hash", json_string(hex)) < 0)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for a line of the journal");
+	status = jsonio_write(line, false, text, error);
+	return status == 0 ? buffer_append(text, "\n", 1, error) : status;
+}
+
+/* A long journal begins anew with one line that folds to what stands; the old one is kept once. Whoever asks for
+ * staging again and again cannot make it longer than can be read. */
+static int turn(int directory, const struct journal_state *state, struct error *error)
+{
+	CLEANUP(jsonio_free) json_t *line = journal_fold_base(state);
+	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(JOURNAL_LINE_MOST);
+	static const uint8_t first[HASH_SIZE];
+	uint8_t hash[HASH_SIZE];
+	int status = finish_line(line, state->seq + 1, first, &text, hash, error);
+
+	if (status == 0)
+		status = file_replace_at(directory, JOURNAL_NEXT, text.data, text.size, 0644, error);
+	if (status == 0)
+		status = point_pass("act.journal.turn", error);
+	if (status == 0 && unlinkat(directory, JOURNAL_BEFORE, 0) < 0 && errno != ENOENT)
+		status = error_set_errno(error, ERROR_CANNOT_CREATE, "journal", "%s cannot go", JOURNAL_BEFORE);
+	if (status == 0 && linkat(directory, JOURNAL_FILE, directory, JOURNAL_BEFORE, 0) < 0)
+		status = error_set_errno(error, ERROR_CANNOT_CREATE, "journal", "the journal cannot be kept");
+	return status == 0 ? file_rename_at(directory, JOURNAL_NEXT, directory, JOURNAL_FILE, error) : status;
+}
+
 int journal_open(int directory, enum journal_access access, struct journal **ret_journal, struct error *error)
 {
 	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(JOURNAL_BYTES_MOST);
@@ -117,6 +164,11 @@ int journal_open(int directory, enum journal_access access, struct journal **ret
 	if (status < 0)
 		return status;
 	journal->size = (off_t)good;
+	struct error unturned;
+	/* Where there is no room to turn, the old one goes on. */
+	if (write && good > JOURNAL_TURN && !journal_stage_is_open(journal->state.stage) &&
+	    turn(directory, &journal->state, &unturned) == 0)
+		return journal_open(directory, access, ret_journal, error);
 	if (write) {
 		journal->fd = fd;
 		fd = -1;
@@ -171,34 +223,19 @@ static int append_take(struct journal *journal, json_t *fields, struct error *er
 	CLEANUP(jsonio_free) json_t *line = fields;
 	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(JOURNAL_LINE_MOST);
 	struct journal_state state = journal->state;
-	char boot[CLOCK_BOOT_ID_SIZE], hex[HASH_HEX_SIZE];
 	uint8_t hash[HASH_SIZE];
 
-	clock_boot_id(boot);
-	if (!line || json_object_set_new(line, "seq", json_integer((json_int_t)state.seq + 1)) < 0 ||
-	    json_object_set_new(line, "time", json_integer(clock_now())) < 0 ||
-	    json_object_set_new(line, "boot", json_string(boot)) < 0)
-		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for a line of the journal");
 	if (journal->fd < 0)
 		return error_set(error, ERROR_BUG, "journal", "the journal was opened for reading");
-	int status = journal_fold_line(&state, line, error);
+	int status = finish_line(line, state.seq + 1, journal->chain, &text, hash, error);
+	if (status < 0)
+		return status;
+	status = journal_fold_line(&state, line, error);
 	if (status < 0) {
 		error->code = ERROR_BUG;
 		return -ERROR_BUG;
 	}
-	status = jsonio_write(line, false, &text, error);
-	if (status < 0)
-		return status;
-	link_hash(journal->chain, &text, hash);
-	hash_to_hex(hash, sizeof hash, hex);
-	buffer_clear(&text);
-	if (json_object_set_new(line, "hash", json_string(hex)) < 0)
-		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for a line of the journal");
-	status = jsonio_write(line, false, &text, error);
-	if (status == 0)
-		status = buffer_append(&text, "\n", 1, error);
-	if (status == 0)
-		status = put_line(journal, &text, error);
+	status = put_line(journal, &text, error);
 	if (status < 0)
 		return status;
 	memcpy(journal->chain, hash, sizeof hash);

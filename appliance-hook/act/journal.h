@@ -1,6 +1,7 @@
 /* STATE/PRODUCT/journal: what act means to do, before it does it, and what came of it, after. One JSON line each with
  * its number and a BLAKE2b-256 over the hash before it and the line; fsync after each. A last line that a power cut
- * tore is dropped; a line that was altered is refused. Design section 6. */
+ * tore is dropped; a line that was altered is refused. Past a MiB it begins anew, between two runs, with one line that
+ * says what stands; journal.1 keeps what was before. Design section 6. */
 #ifndef ACT_JOURNAL_H
 #define ACT_JOURNAL_H
 

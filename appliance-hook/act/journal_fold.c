@@ -187,6 +187,70 @@ static int fold_step(struct journal_state *state, const json_t *line, struct err
 	return 0;
 }
 
+static json_t *value_of(const struct journal_state *state, const struct binding *binding)
+{
+	const char *slot = (const char *)state + binding->offset;
+
+	switch (binding->type) {
+	case JSONIO_STRING:
+		return json_string(slot);
+	case JSONIO_INTEGER:
+		return json_integer(*(const int64_t *)(const void *)slot);
+	default:
+		return json_boolean(*(const bool *)(const void *)slot);
+	}
+}
+
+json_t *journal_fold_base(const struct journal_state *state)
+{
+	const struct journal_run *run = &state->run;
+	CLEANUP(jsonio_free) json_t *steps = json_array();
+	CLEANUP(jsonio_free)
+	json_t *line = json_pack("{s:s,s:s,s:s,s:I,s:I}", "kind", "base", "state", stage_names[state->stage], "outcome",
+				 stage_names[run->outcome], "started", (json_int_t)run->started, "ended",
+				 (json_int_t)run->ended);
+	bool good = line && steps;
+
+	for (size_t i = 0; good && i < ARRAY_SIZE(bindings); i++)
+		good = json_object_set_new(line, bindings[i].name, value_of(state, &bindings[i])) == 0;
+	for (size_t i = 0; good && i < run->step_count; i++)
+		good = json_array_append_new(steps, json_pack("[s,s,I]", run->steps[i].name, run->steps[i].result,
+							      (json_int_t)run->steps[i].ms)) == 0;
+	return good && json_object_set(line, "steps", steps) == 0 ? TAKE(line) : NULL;
+}
+
+static int fold_base(struct journal_state *state, const json_t *line, struct error *error)
+{
+	struct journal_run *run = &state->run;
+	const char *stage = json_string_value(json_object_get(line, "state"));
+	const char *outcome = json_string_value(json_object_get(line, "outcome"));
+	const json_t *steps = json_object_get(line, "steps");
+
+	if (state->seq != 0 || !stage || !outcome || find_stage(stage, &state->stage) < 0 ||
+	    find_stage(outcome, &run->outcome) < 0 || json_array_size(steps) > JOURNAL_STEPS_MOST)
+		return malformed(error, "a base that is none");
+	for (size_t i = 0; i < ARRAY_SIZE(bindings); i++) {
+		const json_t *value = json_object_get(line, bindings[i].name);
+		int status = value ? bind_field(state, &bindings[i], value, error) : 0;
+		if (status < 0)
+			return status;
+	}
+	run->started = json_integer_value(json_object_get(line, "started"));
+	run->ended = json_integer_value(json_object_get(line, "ended"));
+	for (; run->step_count < json_array_size(steps); run->step_count++) {
+		struct journal_step *step = &run->steps[run->step_count];
+		const json_t *row = json_array_get(steps, run->step_count);
+		const char *name = json_string_value(json_array_get(row, 0));
+		const char *result = json_string_value(json_array_get(row, 1));
+		if (!name || !result || strlen(name) >= sizeof step->name || strlen(result) >= sizeof step->result)
+			return malformed(error, "a step without its name");
+		strcpy(step->name, name);
+		strcpy(step->result, result);
+		step->ms = json_integer_value(json_array_get(row, 2));
+	}
+	return 0;
+}
+
 int journal_fold_line(struct journal_state *state, const json_t *line, struct error *error)
 {
 	const char *kind = json_string_value(json_object_get(line, "kind"));
@@ -194,13 +258,15 @@ int journal_fold_line(struct journal_state *state, const json_t *line, struct er
 	json_int_t seq = json_integer_value(json_object_get(line, "seq"));
 	struct journal_state next = *state;
 
-	if (seq <= 0 || (uint64_t)seq != state->seq + 1)
+	bool base = kind && strcmp(kind, "base") == 0;
+	if (seq <= 0 || (!base && (uint64_t)seq != state->seq + 1))
 		return malformed(error, "a line is missing before it");
 	if (!kind || !boot || strlen(boot) >= sizeof next.boot)
 		return malformed(error, "no line of a journal");
-	int status = strcmp(kind, "state") == 0  ? fold_state(&next, line, error)
-		     : strcmp(kind, "step") == 0 ? fold_step(&next, line, error)
-						 : malformed(error, "a kind of line that is not known");
+	int status = base                         ? fold_base(&next, line, error)
+		     : strcmp(kind, "state") == 0 ? fold_state(&next, line, error)
+		     : strcmp(kind, "step") == 0  ? fold_step(&next, line, error)
+						  : malformed(error, "a kind of line that is not known");
 	if (status < 0)
 		return status;
 	next.seq = (uint64_t)seq;

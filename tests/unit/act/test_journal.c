@@ -19,7 +19,7 @@ static int setup(void **state)
 	struct error error = {0};
 
 	assert_non_null(place);
-	strcpy(place->path, "/tmp/journal-XXXXXX");
+	strcpy(place->path, access("/dev/shm", W_OK) == 0 ? "/dev/shm/journal-XXXXXX" : "/tmp/journal-XXXXXX");
 	assert_non_null(mkdtemp(place->path));
 	assert_int_equal(file_open_directory(place->path, &place->directory, &error), 0);
 	*state = place;
@@ -90,6 +90,54 @@ static void test_folds(void **state)
 	assert_int_equal(journal_open(place->directory, JOURNAL_READ, &journal, &error), 0);
 	check_some(journal_state(journal));
 	assert_int_equal(journal_begin(journal, "start", &error), -ERROR_BUG);
+}
+
+/* Staging that is asked for and given up without end: the journal turns, says the same, and can be read for ever. */
+static void test_turns(void **state)
+{
+	struct place *place = *state;
+	CLEANUP(journal_free) struct journal *journal = NULL;
+	struct error error = {0};
+	struct stat status;
+	struct journal_state before = {0};
+
+	write_some(place);
+	assert_int_equal(journal_open(place->directory, JOURNAL_WRITE, &journal, &error), 0);
+	assert_int_equal(journal_end(journal, "switch", "failed", 7, "not so", &error), 0);
+	enter(journal, JOURNAL_ROLLING_BACK, json_pack("{s:s,s:b}", "reason", "it is \"sick\"", "blamed", 1));
+	enter(journal, JOURNAL_ROLLED_BACK, json_pack("{s:s}", "fallback", "0.9"));
+	do {
+		enter(journal, JOURNAL_RECEIVING, json_pack("{s:s}", "staged", "1.2"));
+		enter(journal, JOURNAL_IDLE, json_pack("{s:s}", "staged", ""));
+		assert_int_equal(fstatat(place->directory, "journal", &status, 0), 0);
+	} while (status.st_size <= 1024 * 1024);
+	before = *journal_state(journal);
+	journal_free(&journal);
+	for (int i = 0; i < 2; i++) {
+#ifdef NIGHTSHIFT_FAULT_POINTS
+		/* No room to turn: it goes on as it is. */
+		if (i == 0)
+			assert_int_equal(setenv("NIGHTSHIFT_FAULT", "act.journal.turn=enospc", 1), 0);
+#endif
+		assert_int_equal(journal_open(place->directory, JOURNAL_WRITE, &journal, &error), 0);
+		assert_int_equal(unsetenv("NIGHTSHIFT_FAULT"), 0);
+		const struct journal_state *after = journal_state(journal);
+		assert_int_equal(after->stage, JOURNAL_IDLE);
+		assert_string_equal(after->fallback, "0.9");
+		assert_int_equal(after->run.outcome, JOURNAL_ROLLED_BACK);
+		assert_true(after->run.blamed);
+		assert_memory_equal(&after->run, &before.run, sizeof before.run);
+		journal_free(&journal);
+	}
+	assert_int_equal(fstatat(place->directory, "journal", &status, 0), 0);
+	assert_true(status.st_size < JOURNAL_LINE_MOST);
+	assert_int_equal(faccessat(place->directory, "journal.1", F_OK, 0), 0);
+	assert_int_equal(journal_open(place->directory, JOURNAL_WRITE, &journal, &error), 0);
+	enter(journal, JOURNAL_STAGED, NULL);
+	journal_free(&journal);
+	assert_int_equal(journal_open(place->directory, JOURNAL_READ, &journal, &error), 0);
+	assert_int_equal(journal_state(journal)->stage, JOURNAL_STAGED);
+	assert_true(journal_state(journal)->seq > before.seq);
 }
 
 static void test_missing_is_idle(void **state)
@@ -237,8 +285,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_folds),         TEST(test_missing_is_idle), TEST(test_torn_tail),
-		TEST(test_tampered_line), TEST(test_missing_line),    TEST(test_only_the_edges_of_the_design),
+		TEST(test_folds),
+		TEST(test_turns),
+		TEST(test_missing_is_idle),
+		TEST(test_torn_tail),
+		TEST(test_tampered_line),
+		TEST(test_missing_line),
+		TEST(test_only_the_edges_of_the_design),
 		TEST(test_bounds),
 	};
 
