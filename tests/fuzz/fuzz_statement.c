@@ -1,5 +1,6 @@
-/* Orders, entitlements and receipts, and the files that hold keys. A document is signed here before it is read, so that
- * what lies behind the signature is reached; the same bytes as an envelope of a stranger's must be refused. */
+/* Orders, entitlements, receipts and offline grants, and the files that hold keys. A document is signed here before it
+ * is read, so that what lies behind the signature is reached; the same bytes as an envelope of a stranger's must be
+ * refused. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 
 #include "base/file.h"
 #include "keys/entitlement.h"
+#include "keys/offline.h"
 #include "keys/order.h"
 #include "keys/receipt.h"
 
@@ -138,26 +140,43 @@ static void key_files(const uint8_t *data, size_t size)
 	unlink(scratch);
 }
 
+static void offlines(const struct buffer *bytes, const struct authority *authority, bool ours)
+{
+	struct role_meta snapshot;
+	struct offline offline;
+	struct error error = {0};
+	bool peeked = !offline_peek(bytes->data, bytes->size, &snapshot, &error);
+
+	if (offline_parse(bytes->data, bytes->size, authority, NOW, &offline, &error))
+		return;
+	expect(ours && offline.expires > NOW && offline.expires - offline.issued <= OFFLINE_LIFE_MOST);
+	expect(peeked && snapshot.version == offline.snapshot_version &&
+	       !memcmp(snapshot.sha256, offline.snapshot, HASH_SIZE));
+	(void)!offline_check(&offline, offline.appliance, offline.product, NOW, &error);
+	expect(!strcmp(offline.appliance, "another") ||
+	       offline_check(&offline, "another", offline.product, NOW, &error) < 0);
+}
+
+/* The first byte says what the rest is: @ order, A entitlement, B receipt, C key file, D offline grant. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	CLEANUP(key_secret_free) struct key_secret *holder = secret_number(1), *stranger = secret_number(2);
 	CLEANUP(authority_free) struct authority authority = {.order = set_of(holder), .entitlement = set_of(holder)};
+	int kind = size ? *data & 7 : -1;
 
-	if (size == 0)
-		return 0;
-	if (*data % 4 == 3) {
+	if (kind == 3)
 		key_files(data + 1, size - 1);
-		return 0;
-	}
-	for (int ours = 0; ours < 2; ours++) {
+	for (int ours = 0; kind >= 0 && kind != 3 && kind <= 4 && ours < 2; ours++) {
 		CLEANUP(buffer_free) struct buffer bytes = sign_input(data + 1, size - 1, ours ? holder : stranger);
 
-		if (*data % 4 == 0)
+		if (kind == 0)
 			orders(&bytes, &authority, ours);
-		else if (*data % 4 == 1)
+		else if (kind == 1)
 			entitlements(&bytes, &authority, ours);
-		else
+		else if (kind == 2)
 			receipts(&bytes, key_secret_public(holder), ours);
+		else
+			offlines(&bytes, &authority, ours);
 	}
 	return 0;
 }

@@ -1,8 +1,10 @@
 /* Every field of every signed file of ours changed, one at a time, its signature kept. The repository's files are met
- * by the real client over the real folder; orders, entitlements, receipts and answers by those who read them on the
- * appliance. Each change is refused as bad data, exit code 65, and the unchanged file is taken before and after. */
+ * by the real client over the real folder; orders, entitlements, receipts, answers and offline grants by those who read
+ * them on the appliance. Each change is refused as bad data, exit code 65, and the unchanged file is taken before and
+ * after. */
 #include "appliance-hook/check/pull.h"
 #include "keys/entitlement.h"
+#include "keys/offline.h"
 #include "keys/order.h"
 #include "keys/receipt.h"
 #include "release/repository.h"
@@ -249,17 +251,35 @@ static struct buffer make_entitlement(void)
 static struct buffer make_receipt(void)
 {
 	CLEANUP(jsonio_free)
-	json_t *document =
-		json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:i, s:i, s:[{s:s, s:i, s:s}, {s:s, s:i, s:s}], s:i}",
-			  "upgrade", "u-1", "appliance", key_id(public_half(APPLIANCE)), "product", "probe", "from",
-			  "1.0", "to", "2.0", "outcome", "committed", "confirmed", 1, "started", 1, "ended", 2, "steps",
-			  "name", "switch", "ms", 3, "result", "ok", "name", "health", "ms", 4, "result", "ok",
-			  "generation", 1);
+	json_t *document = json_pack(
+		"{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:i, s:i, s:[{s:s, s:i, s:s}, {s:s, s:i, s:s}], s:i}", "upgrade",
+		"u-1", "appliance", key_id(public_half(APPLIANCE)), "product", "probe", "from", "1.0", "to", "2.0",
+		"outcome", "committed", "confirmed", 1, "started", 1, "ended", 2, "steps", "name", "switch", "ms", 3,
+		"result", "ok", "name", "health", "ms", 4, "result", "ok", "generation", 1);
 	struct buffer bytes = BUFFER_INIT(0);
 	struct error error;
 	assert_non_null(document);
 	assert_done(receipt_sign(document, secrets[APPLIANCE], &bytes, &error));
 	return bytes;
+}
+
+static int read_offline(const struct buffer *bytes, struct error *error)
+{
+	const struct authority authority = make_authority();
+	struct offline offline;
+	return offline_parse(bytes->data, bytes->size, &authority, NOW, &offline, error);
+}
+
+static struct buffer make_offline(void)
+{
+	const struct offline offline = {.appliance = "a0",
+					.product = "probe",
+					.version = "2.0",
+					.snapshot_version = 3,
+					.snapshot_length = 500,
+					.issued = NOW - 10,
+					.expires = NOW + 86400};
+	return sign_take(offline_document(&offline), ORDER);
 }
 
 static struct buffer make_answer(void)
@@ -281,10 +301,9 @@ static const struct statement {
 	struct buffer (*make)(void);
 	int (*read)(const struct buffer *bytes, struct error *error);
 } statements[] = {
-	{"order", make_order, read_order},
-	{"entitlement", make_entitlement, read_entitlement},
-	{"receipt", make_receipt, read_receipt},
-	{"answer", make_answer, read_answer},
+	{"order", make_order, read_order},       {"entitlement", make_entitlement, read_entitlement},
+	{"receipt", make_receipt, read_receipt}, {"answer", make_answer, read_answer},
+	{"offline", make_offline, read_offline},
 };
 
 static void try_statement(void *context, const char *what, const struct buffer *bytes)
