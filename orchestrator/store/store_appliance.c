@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "orchestrator/store/store_audit.h"
+#include "orchestrator/store/store_upgrade.h"
 
 #define UNKNOWN "there is no appliance %.63s: `nightshift appliance list` shows them"
 
@@ -73,6 +74,29 @@ int store_appliance_get(struct store *store, const char *name, struct store_appl
 	return 0;
 }
 
+/* What was booked for it ends; what ran is for a person to resolve, who frees its HA group. */
+static int end_upgrade(struct store *store, const char *name, const char *actor, int64_t now, struct error *error)
+{
+	struct store_upgrade upgrade;
+	bool found = false;
+	if (store_upgrade_current(store, name, &upgrade, &found, error))
+		return -(int)error->code;
+	if (!found || upgrade.state == UPGRADE_NEEDS_HUMAN)
+		return 0;
+	bool ran = upgrade.state == UPGRADE_RUNNING || upgrade.state == UPGRADE_UNKNOWN;
+	const struct store_upgrade_step step = {
+		.to = ran ? UPGRADE_NEEDS_HUMAN : UPGRADE_CANCELLED,
+		.owner = UPGRADE_TECHNICIAN,
+		.actor = actor,
+		.text = ran ? "the appliance was revoked while it ran: nobody can ask it what stands"
+			    : "the appliance was revoked",
+		.code = ran ? ERROR_UNREACHABLE : 0,
+		.fence = -1,
+		.now = now,
+	};
+	return store_upgrade_step(store, upgrade.id, &step, error);
+}
+
 int store_appliance_revoke(struct store *store, const char *name, const char *actor, int64_t now, struct error *error)
 {
 	CLEANUP(store_rollback) struct store_transaction transaction = {0};
@@ -84,6 +108,7 @@ int store_appliance_revoke(struct store *store, const char *name, const char *ac
 	if (!changed)
 		return error_set(error, ERROR_DATA, "unknown-appliance", UNKNOWN, name);
 	if (store_change(store, NULL, error, "DELETE FROM join_code WHERE appliance = ? AND used IS NULL", "s", name) ||
+	    end_upgrade(store, name, actor, now, error) ||
 	    store_audit_append(store, actor, "appliance revoke", name, "", error))
 		return -(int)error->code;
 	return store_commit(&transaction, error);

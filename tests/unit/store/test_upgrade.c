@@ -234,6 +234,32 @@ static void who_moved_it_cannot_approve_it(void **state)
 	MUST(store_upgrade_approve(fixture->store, id, "approver", "eve", "technician:eve", FIXTURE_NOW, &error));
 }
 
+/* A lost box must not keep the other node of its pair waiting for ever. */
+static void revoking_a_box_ends_what_it_had(void **state)
+{
+	struct store_fixture *fixture = *state;
+	struct error error;
+	char id[STORE_UPGRADE_ID_SIZE], other[STORE_UPGRADE_ID_SIZE];
+	struct store_upgrade row;
+	bool taken = true;
+	int64_t fence = 0;
+	fixture_due(fixture->store, "box1", id);
+	fixture_due(fixture->store, "box2", other);
+	MUST(claim(fixture->store, id, "one", 0, FIXTURE_NOW, &fence, &error));
+	MUST(fixture_step(fixture->store, id, UPGRADE_UNKNOWN, UPGRADE_ENGINE, &error));
+	MUST(store_appliance_revoke(fixture->store, "box1", "technician:ann", FIXTURE_NOW, &error));
+	MUST(store_upgrade_get(fixture->store, id, &row, &error));
+	assert_int_equal(row.state, UPGRADE_NEEDS_HUMAN);
+	assert_int_equal(claim(fixture->store, other, "one", 0, FIXTURE_NOW, &fence, &error), -ERROR_NOT_NOW);
+	MUST(fixture_step(fixture->store, id, UPGRADE_CANCELLED, UPGRADE_TECHNICIAN, &error));
+	MUST(store_upgrade_get(fixture->store, other, &row, &error));
+	MUST(store_upgrade_slot_taken(fixture->store, &row, &taken, &error));
+	assert_false(taken);
+	MUST(store_appliance_revoke(fixture->store, "box2", "technician:ann", FIXTURE_NOW, &error));
+	MUST(store_upgrade_get(fixture->store, other, &row, &error));
+	assert_int_equal(row.state, UPGRADE_CANCELLED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -252,6 +278,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_abort_of_a_running_one_only_asks, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(an_hour_that_needs_nobody_books_what_waited, fixture_setup,
 						fixture_teardown),
+		cmocka_unit_test_setup_teardown(revoking_a_box_ends_what_it_had, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(who_moved_it_cannot_approve_it, fixture_setup, fixture_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
