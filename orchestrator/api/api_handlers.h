@@ -18,7 +18,7 @@ api_handler api_appliance_add, api_appliance_code, api_appliance_list, api_appli
 api_handler api_release_list, api_release_halt, api_release_unhalt, api_release_import, api_release_import_state;
 
 /* api_offline.c: files for appliances without a network, and what they did with them */
-api_handler api_offline_export, api_offline_file, api_offline_receipt;
+api_handler api_offline_export, api_offline_file, api_offline_receipt, api_offline_receipt_list;
 
 /* api_window.c: windows and freezes */
 api_handler api_window_set, api_window_show, api_window_freeze_add, api_window_freeze_list, api_window_freeze_remove;

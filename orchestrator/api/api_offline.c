@@ -100,3 +100,10 @@ int api_offline_receipt(struct api_call *call, json_t **ret_answer, struct error
 					receipt.outcome, "new", (int)receipt.is_new, "changed", (int)receipt.changed);
 	return result;
 }
+
+int api_offline_receipt_list(struct api_call *call, json_t **ret_answer, struct error *error)
+{
+	const char *appliance = call->query(call, "appliance");
+
+	return store_receipt_list(call->store, appliance[0] ? appliance : NULL, ret_answer, error);
+}

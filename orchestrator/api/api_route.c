@@ -130,6 +130,7 @@ static const struct api_route routes[] = {
 
 	{"POST", "/v1/exports", OPERATE, api_offline_export, export_fields},
 	{"GET", "/v1/exports/*", OPERATE, api_offline_file, NULL},
+	{"GET", "/v1/receipts", API_ANYONE, api_offline_receipt_list, NULL},
 	{"POST", "/v1/receipts", OPERATE, api_offline_receipt, receipt_fields},
 
 	{"GET", "/v1/windows/*", API_ANYONE, api_window_show, NULL},

@@ -155,6 +155,14 @@ static const struct cli_nested customer_nested[] = {{"contacts", "contacts", con
 static const struct cli_nested contract_nested[] = {{"appliances", "appliances", appliance_short}, {0}};
 static const struct cli_nested upgrade_nested[] = {{"history", "events", event_columns}, {0}};
 static const struct cli_nested window_nested[] = {{"next", "occurrences", occurrence_columns}, {0}};
+COLUMNS receipt_list_columns[] = {{"APPLIANCE", "appliance"},
+				  {"UPGRADE", "upgrade"},
+				  {"FROM", "from"},
+				  {"TO", "to"},
+				  {"OUTCOME", "outcome"},
+				  {"ENDED", "ended", CLI_TIME},
+				  {"CAME", "received", CLI_TIME},
+				  {0}};
 COLUMNS warning_columns[] = {{"WHAT", "what"}, {"EXPIRES", "expires", CLI_TIME}, {"WARNING", "text"}, {0}};
 COLUMNS withdrawn_columns[] = {{"APPLIANCE", "appliance"}, {"RUNS", "version"}, {"WITHDRAWN", "reason"}, {0}};
 static const struct cli_nested status_nested[] = {{"to be renewed", "warnings", warning_columns},
@@ -163,6 +171,7 @@ static const struct cli_nested status_nested[] = {{"to be renewed", "warnings", 
 						  {0}};
 
 /* Options and what becomes of them. */
+OPTIONS receipt_options[] = {{"--appliance", "NAME", .help = "of this appliance"}, {0}};
 OPTIONS person_options[] = {{"--person", "NAME", .help = "who reads there"}, {0}};
 OPTIONS contract_add_options[] = {
 	{"--customer", "C", .required = true, .help = "whose it is"},
@@ -272,6 +281,7 @@ PARTS when_parts[] = {{"--window", "window"}, {"--at", "at"}, {0}};
 PARTS rollback_parts[] = {
 	{"--window", "window"}, {"--at", "at"}, {"--now", "now", CLI_PART_FLAG}, {"--reason", "reason"}, {0}};
 PARTS list_query[] = {{"--appliance", "appliance"}, {"--state", "state"}, {0}};
+PARTS receipt_query[] = {{"--appliance", "appliance"}, {0}};
 PARTS approve_parts[] = {{"--customer", "customer"}, {0}};
 PARTS resolve_parts[] = {{"--as", "as"}, {"--reason", "reason"}, {0}};
 PARTS technician_parts[] = {
@@ -311,6 +321,7 @@ REQUEST freeze_list = {"GET", "/v1/freezes", NULL, {CLI_TABLE, freeze_columns}};
 REQUEST freeze_remove = {"DELETE", "/v1/freezes/$1", NULL, SAID("freeze $1 removed")};
 REQUEST upgrade_book = {"POST", "/v1/upgrades", book_parts, {CLI_VALUE, upgrade_id}};
 REQUEST upgrade_list = {"GET", "/v1/upgrades", list_query, {CLI_TABLE, upgrade_columns}};
+REQUEST receipt_list = {"GET", "/v1/receipts", receipt_query, {CLI_TABLE, receipt_list_columns}};
 REQUEST upgrade_show = {"GET", "/v1/upgrades/$1", NULL, {CLI_OBJECT, upgrade_object, upgrade_nested}};
 REQUEST upgrade_approve = {"POST", "/v1/upgrades/$1/approve", approve_parts, SAID("upgrade $1 approved")};
 REQUEST upgrade_decline = {"POST", "/v1/upgrades/$1/decline", reason_parts, SAID("upgrade $1 declined")};
@@ -343,6 +354,8 @@ const struct command cli_commands[] = {
 
 	{"release export", "V", 1, 1, offline_options,
 	 "one file for an appliance without a network: `apply FILE` there", cli_offline_export, NULL},
+	{"receipt list", "", 0, 0, receipt_options, "what appliances have done, by their own signature", CALL,
+	 &receipt_list},
 	{"receipt import", "FILE", 1, 1, NULL, "what `appliance-hook receipt export` wrote there", cli_offline_receipts,
 	 NULL},
 

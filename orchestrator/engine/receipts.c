@@ -4,6 +4,7 @@
 
 #include "keys/receipt.h"
 #include "orchestrator/engine/engine_inner.h"
+#include "orchestrator/store/store_receipt.h"
 
 /* A receipt is kept for ever. */
 static const struct pace receipt_pace = {"receipt", 60000, 200};
@@ -35,29 +36,36 @@ int receipts_keep(struct engine *engine, const char *appliance, const char *upgr
 	return store_upgrade_receipt(engine->store, upgrade, appliance, (const char *)text.data, clock_now(), error);
 }
 
-static int take(struct engine *engine, const char *appliance, const json_t *receipt, struct error *error)
+/* Handed in as soon as it had ended, it is the newest word of what runs there, whatever was heard meanwhile. */
+static int follow(struct engine *engine, const json_t *document, const struct store_receipt *receipt,
+		  struct error *error)
 {
-	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(RECEIPT_MOST);
-	CLEANUP(jsonio_free) json_t *document = NULL;
-	struct store_upgrade upgrade;
+	int64_t ended = jsonio_integer(document, "ended"), now = clock_now();
+	const char *runs = !strcmp(receipt->outcome, "committed")     ? receipt->to
+			   : !strcmp(receipt->outcome, "rolled-back") ? receipt->from
+								      : NULL;
+	if (!receipt->is_new || !runs || ended > now + ENGINE_SKEW_MOST || ended < now - ENGINE_SKEW_MOST)
+		return 0;
+	return store_appliance_runs(engine->store, receipt->appliance, runs, error);
+}
+
+static int take(struct engine *engine, const char *appliance, const json_t *envelope, struct error *error)
+{
+	CLEANUP(store_rollback) struct store_transaction transaction = {0};
+	struct store_receipt receipt;
+	char actor[STORE_NAME_SIZE + 8];
 	if (!pace_allow(&engine->paces, &receipt_pace, appliance, clock_ticks_ms()))
 		return error_set(error, ERROR_NOT_NOW, "limit", "%s hands in too many receipts: try again later",
 				 appliance);
-	if (verify(engine, appliance, receipt, &text, &document, error))
+	snprintf(actor, sizeof actor, "hook:%s", appliance);
+	if (store_begin(engine->store, &transaction, error) ||
+	    store_receipt_import(engine->store, envelope, actor, clock_now(), &receipt, error))
 		return -(int)error->code;
-	const char *id = jsonio_string(document, "upgrade");
-	/* What the appliance did by itself has a name of its own there; here it is told apart by the appliance. */
-	char name[2 * STORE_NAME_SIZE + 2];
-	if (!strncmp(id, "local-", strlen("local-"))) {
-		snprintf(name, sizeof name, "%s/%.64s", appliance, id);
-		return store_upgrade_receipt(engine->store, name, appliance, (const char *)text.data, clock_now(),
-					     error);
-	}
-	if (store_upgrade_get(engine->store, id, &upgrade, error))
+	if (strcmp(receipt.appliance, appliance))
+		return error_set(error, ERROR_DATA, "receipt", "%s hands in a receipt of another appliance", appliance);
+	if (follow(engine, jsonio_member(envelope, "signed"), &receipt, error))
 		return -(int)error->code;
-	if (strcmp(upgrade.id, id) || strcmp(upgrade.appliance, appliance))
-		return error_set(error, ERROR_DATA, "receipt", "upgrade %s is not one of %s", id, appliance);
-	return store_upgrade_receipt(engine->store, upgrade.id, appliance, (const char *)text.data, clock_now(), error);
+	return store_commit(&transaction, error);
 }
 
 void receipts_request(struct engine *engine, const char *appliance, struct talk *talk,

@@ -130,3 +130,14 @@ int store_receipt_import(struct store *store, const json_t *envelope, const char
 	*ret_receipt = receipt;
 	return 0;
 }
+
+int store_receipt_list(struct store *store, const char *appliance, json_t **ret_rows, struct error *error)
+{
+	return store_rows(store, ret_rows, error,
+			  "SELECT appliance, upgrade, json_extract(document, '$.signed.from') AS \"from\","
+			  " json_extract(document, '$.signed.to') AS \"to\","
+			  " json_extract(document, '$.signed.outcome') AS outcome,"
+			  " json_extract(document, '$.signed.ended') AS ended, received FROM receipt"
+			  " WHERE ?1 IS NULL OR appliance = ?1 ORDER BY received DESC, upgrade LIMIT 1000",
+			  "s", appliance);
+}

@@ -16,4 +16,7 @@ struct store_receipt {
 int store_receipt_import(struct store *store, const json_t *envelope, const char *actor, int64_t now,
 			 struct store_receipt *ret_receipt, struct error *error) MUST_CHECK;
 
+/* [{appliance, upgrade, from, to, outcome, ended, received}], the newest first; `appliance` may be NULL. */
+int store_receipt_list(struct store *store, const char *appliance, json_t **ret_rows, struct error *error) MUST_CHECK;
+
 #endif
