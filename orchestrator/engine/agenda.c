@@ -105,11 +105,20 @@ static bool miss_if_late(const struct item *item, const char *because)
 				      .owner = UPGRADE_ENGINE,
 				      .code = ERROR_NOT_NOW,
 				      .fence = -1};
+	/* In one: what is missed and not yet booked anew would be forgotten by an engine that dies in between. */
+	CLEANUP(store_rollback) struct store_transaction transaction = {0};
+	struct error error = {0};
+	if (store_begin(item->engine->store, &transaction, &error)) {
+		log_failure(upgrade->appliance, &error);
+		return true;
+	}
 	bool missed = steps_take(item->engine, &change, "missed its window %s of %s %s: %s", upgrade->window_name,
 				 upgrade->local_start, upgrade->zone, because[0] ? because : "it did not start");
 	if (missed && !upgrade->fixed && !upgrade->hold_when_missed && !upgrade->rollback &&
 	    upgrade->state != UPGRADE_REQUESTED)
 		rebook(item);
+	if (missed && store_commit(&transaction, &error))
+		log_failure(upgrade->appliance, &error);
 	return true;
 }
 

@@ -17,6 +17,7 @@
 #define ENGINE_LEASE       60
 #define ENGINE_RENEW_MS    20000
 #define ENGINE_SKEW_MOST   600
+#define ENGINE_PLAN_GRACE  3 /* seconds that a dry run waits for a HELLO */
 #define ENGINE_STREAMS     4 /* bulk streams a staging */
 #define ENGINE_TICKET_SIZE 65
 
@@ -43,7 +44,7 @@ struct session {
 	enum session_work work;
 	char upgrade[STORE_UPGRADE_ID_SIZE];
 	int64_t claimed;               /* our fence, once claimed */
-	int64_t task;                  /* of a plan */
+	int64_t task, task_asked;      /* of a plan: its id, and when it was asked for */
 	char version[STORE_NAME_SIZE]; /* of a plan */
 	char ticket[ENGINE_TICKET_SIZE];
 	int64_t progress_at, renewed_at; /* clock_ticks_ms */

@@ -45,5 +45,8 @@ void plan_begin(struct session *session)
 
 void plan_lost(struct session *session, const struct error *why)
 {
+	/* The task is tried once more when the next HELLO comes soon. */
+	if (clock_now() < session->task_asked + ENGINE_PLAN_GRACE)
+		return;
 	finish_refused(session, why);
 }

@@ -93,6 +93,12 @@ void run_outcome(struct session *session, const struct store_upgrade *upgrade, c
 		}
 	if (receipt &&
 	    receipts_keep(session->engine, upgrade->appliance, upgrade->id, receipt, word ? word : "", &error)) {
+		/* The store's own trouble says nothing of the receipt: the row stays, and the appliance is asked again.
+		 */
+		if (error.code != ERROR_DATA) {
+			log_failure(upgrade->appliance, &error);
+			return;
+		}
 		change.to = UPGRADE_NEEDS_HUMAN;
 		change.code = ERROR_DATA;
 		steps_take(session->engine, &change, "the appliance says %s and its receipt does not stand: %s",

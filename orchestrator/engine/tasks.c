@@ -22,11 +22,13 @@ static void refuse(struct engine *engine, const struct store_task *task, enum er
 		    json_pack("{s:{s:i, s:s, s:s}}", "error", "code", (int)code, "name", name, "text", text));
 }
 
-/* Between two streams of one connection the next HELLO is on its way: the task waits for it. */
-static bool is_between_streams(const struct session *session, const struct store_task *task)
+/* Between two streams of one connection the next HELLO is on its way, and a tunnel that was lost a moment ago may be
+ * back in the next: the task waits. */
+static bool is_hello_near(const struct session *session, const struct store_task *task)
 {
-	return session && session->work == SESSION_IDLE && !session->waiting &&
-	       clock_now() < task->requested + HELLO_SECONDS;
+	if (session && (session->work != SESSION_IDLE || session->waiting))
+		return false;
+	return clock_now() < task->requested + (session ? HELLO_SECONDS : ENGINE_PLAN_GRACE);
 }
 
 static void do_plan(struct engine *engine, const struct store_task *task)
@@ -34,13 +36,14 @@ static void do_plan(struct engine *engine, const struct store_task *task)
 	struct session *session = session_find(engine, task->target);
 	const char *why = NULL;
 	char text[STORE_TEXT_SIZE];
-	if (is_between_streams(session, task) || (session && session->task == task->id))
+	if (is_hello_near(session, task) || (session && session->task == task->id))
 		return;
 	if (session_free_for(session, &why)) {
 		session_begin(session, SESSION_PLAN, "");
 		session->task = task->id;
 		snprintf(session->version, sizeof session->version, "%.*s", STORE_NAME_SIZE - 1, task->argument);
 		return;
+		session->task_asked = task->requested;
 	}
 	if (!strcmp(why, "tunnel")) {
 		snprintf(text, sizeof text,

@@ -1,6 +1,7 @@
 /* What changes between booking and claim: halts, windows, clocks; and appliances that lie or flood. */
 #include "tests/unit/engine/engine_world.h"
 
+#include "orchestrator/store/store_receipt.h"
 #include "orchestrator/store/store_task.h"
 
 static struct stream *begin_staging(struct world *world, struct stream_message *ret_message)
@@ -200,6 +201,56 @@ static void hello_without_end_closes_the_tunnel(void **state)
 	jsonio_free(&message);
 }
 
+static void a_plan_waits_for_the_next_hello(void **state)
+{
+	struct world *world = *state;
+	struct error error;
+	int64_t task = 0;
+	const struct timespec moment = {.tv_nsec = 300 * 1000 * 1000};
+	MUST(store_task_add(world->store, "plan", "box1", "1.1", "technician:ann", clock_now(), &task, &error));
+	nanosleep(&moment, NULL);
+	world_hello(world, 7, "1.0", 0, 1);
+	struct stream *stream = world_attach(world, 7);
+	stream_free(&stream); /* and is lost again at once */
+	world_hello(world, 8, "1.0", 0, 1);
+	stream = world_attach(world, 8);
+	struct stream_message message = hook_wait(stream, MESSAGE_PLAN);
+	stream_message_free(&message);
+	stream_free(&stream);
+}
+
+static json_t *local_receipt(struct world *world)
+{
+	return json_pack("{s:o}", "receipt", world_receipt(world, "local-1", "committed"));
+}
+
+/* What the appliance pulled by itself is in the list, and its version is known before the next HELLO. */
+static void a_receipt_of_a_pull_tells_the_version(void **state)
+{
+	struct world *world = *state;
+	struct error error;
+	struct store_appliance box;
+	int pair[2];
+	struct stream *stream = NULL;
+	CLEANUP(jsonio_free) json_t *rows = NULL;
+	MUST(process_socketpair(true, pair, &error));
+	MUST(packet_send_take(world->hub,
+			      json_pack("{s:s, s:s, s:s}", "is", "pull", "appliance", "box1", "address", "192.0.2.1"),
+			      pair[1], &error));
+	close(pair[1]);
+	MUST(stream_new_take(pair[0], MESSAGE_FROM_HOOK, &stream, &error));
+	hook_send_take(stream, MESSAGE_RECEIPT, 0, stream_next_id(stream), local_receipt(world));
+	struct stream_message message = hook_wait(stream, MESSAGE_RECEIPT);
+	assert_int_equal(message.flags, FRAME_REPLY);
+	stream_message_free(&message);
+	stream_free(&stream);
+	MUST(store_appliance_get(world->store, "box1", &box, &error));
+	assert_string_equal(box.version, "1.1");
+	MUST(store_receipt_list(world->store, "box1", &rows, &error));
+	assert_int_equal(json_array_size(rows), 1);
+	assert_string_equal(jsonio_string(json_array_get(rows, 0), "to"), "1.1");
+}
+
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
 
 int main(void)
@@ -212,6 +263,8 @@ int main(void)
 		WORLD(each_refused_order_makes_the_next_wait_longer),
 		WORLD(a_flood_of_steps_is_not_all_history),
 		WORLD(a_fence_that_nobody_gave_closes_the_tunnel),
+		WORLD(a_plan_waits_for_the_next_hello),
+		WORLD(a_receipt_of_a_pull_tells_the_version),
 		WORLD(hello_without_end_closes_the_tunnel),
 	};
 	signal(SIGPIPE, SIG_IGN);
