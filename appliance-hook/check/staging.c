@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "appliance-hook/check/lane.h"
+#include "appliance-hook/check/shortcut.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/packet.h"
@@ -355,6 +356,8 @@ int staging_run(struct verify *verify, const struct staging_wish *wish, struct e
 	if (prepare(verify, &ground, error) < 0 ||
 	    unpack_begin(ground.staging, verify->manifest, ground.base, ground.base_manifest, ground.share,
 			 &transfer.unpack, error) < 0 ||
+	    shortcut_stage(verify, wish, transfer.unpack, ground.staging, ground.base, ground.base_manifest, error) <
+		    0 ||
 	    fetch_blobs(&transfer, error) < 0 || unpack_finish(transfer.unpack, error) < 0)
 		return -(int)error->code;
 	return seal(verify, ground.staging, error);

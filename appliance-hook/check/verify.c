@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "appliance-hook/check/floor.h"
+#include "appliance-hook/check/shortcut.h"
 #include "base/file.h"
 #include "release/unpack.h"
 
@@ -22,6 +23,7 @@ void verify_start(struct verify *verify, struct session *session, stream_other *
 		.source = {.stream = session->stream, .other = other, .context = context},
 		.now = clock_now(),
 		.manifest_bytes = BUFFER_INIT(MANIFEST_BYTES_MOST),
+		.delta_head = BUFFER_INIT(MANIFEST_BYTES_MOST),
 	};
 }
 
@@ -29,6 +31,7 @@ void verify_end(struct verify *verify)
 {
 	manifest_free(&verify->manifest);
 	buffer_free(&verify->manifest_bytes);
+	buffer_free(&verify->delta_head);
 	authority_free(&verify->authority);
 	trust_free(&verify->trust);
 	jsonio_free(&verify->standing);
@@ -132,6 +135,7 @@ int verify_manifest(struct verify *verify, const char *version, struct error *er
 	const char *product = verify->session->places->product_name;
 	CLEANUP(manifest_free) struct manifest *manifest = NULL;
 	struct library_release release;
+	bool made = false;
 	if (need(verify, VERIFY_METADATA, error) < 0 ||
 	    library_find(trust_targets(verify->trust), product, version, &release, error) < 0)
 		return -(int)error->code;
@@ -141,8 +145,9 @@ int verify_manifest(struct verify *verify, const char *version, struct error *er
 		return error_set(error, ERROR_DATA, "length", "the manifest of %s %s is signed as too long", product,
 				 version);
 	buffer_clear(&verify->manifest_bytes);
-	if (trust_fetch_target(verify->trust, source_trust(&verify->source), release.target, &target,
-			       &verify->manifest_bytes, error) < 0 ||
+	if (shortcut_manifest(verify, &release, &verify->manifest_bytes, &verify->delta_head, &made, error) < 0 ||
+	    (!made && trust_fetch_target(verify->trust, source_trust(&verify->source), release.target, &target,
+					 &verify->manifest_bytes, error) < 0) ||
 	    manifest_parse(verify->manifest_bytes.data, verify->manifest_bytes.size, &manifest, error) < 0)
 		return -(int)error->code;
 	if (strcmp(manifest->product, product) != 0 || strcmp(manifest->version, version) != 0)

@@ -31,6 +31,7 @@ struct verify {
 	struct authority authority;
 	struct library_release release;
 	struct buffer manifest_bytes;
+	struct buffer delta_head; /* of the delta that made them, if one did */
 	struct manifest *manifest;
 	struct entitlement entitlement;
 };

@@ -11,8 +11,9 @@
 #include "base/file.h"
 #include "keys/envelope.h"
 
-#define COPY_CHUNK (128 * 1024)
-#define COPY_NAME  (2 * HASH_SIZE + 32)
+#define COPY_CHUNK  (128 * 1024)
+#define COPY_NAME   (2 * HASH_SIZE + 32)
+#define TARGET_NAME 1024
 
 int copy_prepare(int releases, struct error *error)
 {
@@ -24,8 +25,14 @@ int copy_prepare(int releases, struct error *error)
 	return status;
 }
 
-static int blob_stands(int releases, const char *name, const struct manifest_blob *blob, bool *ret_stands,
-		       struct error *error)
+/* What a file must be before it is visible under its name. */
+struct expected {
+	enum hash_kind kind;
+	const uint8_t *hash;
+	uint64_t size;
+};
+
+static int file_stands(int releases, const char *name, struct expected expected, bool *ret_stands, struct error *error)
 {
 	CLEANUP(file_close) int fd = -1;
 	uint8_t hash[HASH_SIZE];
@@ -35,20 +42,20 @@ static int blob_stands(int releases, const char *name, const struct manifest_blo
 	*ret_stands = false;
 	if (file_open_beneath(releases, name, O_RDONLY, 0, &fd, &missing) < 0)
 		return 0;
-	int status = hash_file(HASH_BLAKE2B, fd, name, hash, &size, error);
+	int status = hash_file(expected.kind, fd, name, hash, &size, error);
 	if (status == 0)
-		*ret_stands = size == blob->stored && hash_equal(hash, blob->hash);
+		*ret_stands = size == expected.size && hash_equal(hash, expected.hash);
 	return status;
 }
 
-/* Copies exactly the blob's length; the hash decides whether it becomes visible under its name. */
-static int copy_hashed(int from, int to, const char *name, const struct manifest_blob *blob, struct error *error)
+/* Copies exactly the expected length; the hash decides whether it becomes visible under its name. */
+static int copy_hashed(int from, int to, const char *name, struct expected expected, struct error *error)
 {
 	uint8_t chunk[COPY_CHUNK], hash[HASH_SIZE];
 	struct hash_state state;
-	uint64_t left = blob->stored;
+	uint64_t left = expected.size;
 
-	hash_begin(&state, HASH_BLAKE2B);
+	hash_begin(&state, expected.kind);
 	while (left) {
 		ssize_t got = read(from, chunk, left < sizeof chunk ? (size_t)left : sizeof chunk);
 		if (got < 0 && errno == EINTR)
@@ -56,7 +63,7 @@ static int copy_hashed(int from, int to, const char *name, const struct manifest
 		if (got < 0)
 			return error_set_errno(error, ERROR_DATA, "read", "%s cannot be read", name);
 		if (got == 0)
-			return error_set(error, ERROR_DATA, "length", "%s is shorter than its manifest says", name);
+			return error_set(error, ERROR_DATA, "length", "%s is shorter than it was signed", name);
 		hash_update(&state, chunk, (size_t)got);
 		int status = file_write_fd(to, name, chunk, (size_t)got, error);
 		if (status < 0)
@@ -64,29 +71,26 @@ static int copy_hashed(int from, int to, const char *name, const struct manifest
 		left -= (uint64_t)got;
 	}
 	hash_end(&state, hash);
-	if (!hash_equal(hash, blob->hash))
+	if (!hash_equal(hash, expected.hash))
 		return error_set(error, ERROR_DATA, "hash", "%s does not have the hash in its name", name);
 	return 0;
 }
 
-int copy_blob(int source, int releases, const struct manifest_blob *blob, struct error *error)
+static int copy_checked(int source, int releases, const char *name, const char *partial, struct expected expected,
+			struct error *error)
 {
-	char hex[HASH_HEX_SIZE], name[COPY_NAME], partial[COPY_NAME];
 	CLEANUP(file_close) int from = -1;
 	CLEANUP(file_close) int to = -1;
 	bool stands = false;
 
-	hash_to_hex(blob->hash, HASH_SIZE, hex);
-	snprintf(name, sizeof name, "blobs/%s", hex);
-	snprintf(partial, sizeof partial, "blobs/.%s.partial", hex);
-	int status = blob_stands(releases, name, blob, &stands, error);
+	int status = file_stands(releases, name, expected, &stands, error);
 	if (status < 0 || stands)
 		return status;
 	status = file_open_beneath(source, name, O_RDONLY, 0, &from, error);
 	if (status == 0)
 		status = file_open_beneath(releases, partial, O_WRONLY | O_CREAT | O_TRUNC, 0644, &to, error);
 	if (status == 0)
-		status = copy_hashed(from, to, name, blob, error);
+		status = copy_hashed(from, to, name, expected, error);
 	if (status == 0 && fsync(to) < 0)
 		status = error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be made durable", name);
 	if (status == 0)
@@ -94,6 +98,17 @@ int copy_blob(int source, int releases, const struct manifest_blob *blob, struct
 	if (status < 0)
 		unlinkat(releases, partial, 0);
 	return status;
+}
+
+int copy_blob(int source, int releases, const struct manifest_blob *blob, struct error *error)
+{
+	char hex[HASH_HEX_SIZE], name[COPY_NAME], partial[COPY_NAME];
+
+	hash_to_hex(blob->hash, HASH_SIZE, hex);
+	snprintf(name, sizeof name, "blobs/%s", hex);
+	snprintf(partial, sizeof partial, "blobs/.%s.partial", hex);
+	return copy_checked(source, releases, name, partial, (struct expected){HASH_BLAKE2B, blob->hash, blob->stored},
+			    error);
 }
 
 /* Writes beneath `releases`, making the directories of the name. */
@@ -106,17 +121,46 @@ static int place(int releases, const char *name, const struct buffer *bytes, str
 	return status < 0 ? status : file_replace_at(parent, last, bytes->data, bytes->size, 0644, error);
 }
 
+/* "targets/DIRECTORY/SHA256.NAME". */
+static int target_name(const char *path, const uint8_t sha256[static HASH_SIZE], char ret_name[static TARGET_NAME],
+		       struct error *error)
+{
+	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+	char hex[HASH_HEX_SIZE];
+
+	if (!file_path_is_safe(path) || strlen(path) > TARGET_NAME - sizeof hex - 16)
+		return error_set(error, ERROR_DATA, "path", "target \"%.200s\" has no name that stays inside", path);
+	hash_to_hex(sha256, HASH_SIZE, hex);
+	snprintf(ret_name, TARGET_NAME, "targets/%.*s%s.%s", (int)(base - path), path, hex, base);
+	return 0;
+}
+
 int copy_target(int releases, const char *path, const uint8_t sha256[static HASH_SIZE], const struct buffer *bytes,
 		struct error *error)
 {
-	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
-	char hex[HASH_HEX_SIZE], name[1024];
+	char name[TARGET_NAME];
+	int status = target_name(path, sha256, name, error);
 
-	if (!file_path_is_safe(path) || strlen(path) > sizeof name - sizeof hex - 16)
-		return error_set(error, ERROR_DATA, "path", "target \"%.200s\" has no name that stays inside", path);
-	hash_to_hex(sha256, HASH_SIZE, hex);
-	snprintf(name, sizeof name, "targets/%.*s%s.%s", (int)(base - path), path, hex, base);
-	return place(releases, name, bytes, error);
+	return status < 0 ? status : place(releases, name, bytes, error);
+}
+
+int copy_delta(int source, int releases, const char *path, const struct role_target *target, struct error *error)
+{
+	char name[TARGET_NAME], partial[COPY_NAME], hex[HASH_HEX_SIZE];
+	CLEANUP(file_close) int parent = -1;
+	const char *last = NULL;
+
+	if (target->lacks_sha256 || target->length < 0)
+		return error_set(error, ERROR_DATA, "hash", "target %.200s states no SHA-256", path);
+	int status = target_name(path, target->sha256, name, error);
+	if (status == 0)
+		status = file_open_parent_beneath(releases, name, true, &parent, &last, error);
+	if (status < 0)
+		return status;
+	hash_to_hex(target->sha256, HASH_SIZE, hex);
+	snprintf(partial, sizeof partial, "targets/.%s.partial", hex);
+	return copy_checked(source, releases, name, partial,
+			    (struct expected){HASH_SHA256, target->sha256, (uint64_t)target->length}, error);
 }
 
 /* Signed by those who hold the role now. What a thief signed with keys that were rotated out, or what is damaged, is

@@ -3,7 +3,7 @@
 #define IMPORT_COPY_H
 
 #include "base/buffer.h"
-#include "keys/key.h"
+#include "keys/role.h"
 #include "release/manifest.h"
 
 /* metadata/, targets/, blobs/ and trust/ beneath `releases`. */
@@ -14,6 +14,9 @@ int copy_blob(int source, int releases, const struct manifest_blob *blob, struct
 /* targets/DIRECTORY/SHA256.NAME, from bytes that were verified. */
 int copy_target(int releases, const char *path, const uint8_t sha256[static HASH_SIZE], const struct buffer *bytes,
 		struct error *error) MUST_CHECK;
+/* A delta, of any length: streamed rather than held. What stands under its hash is kept when it still has it. */
+int copy_delta(int source, int releases, const char *path, const struct role_target *target,
+	       struct error *error) MUST_CHECK;
 /* `file` beneath `source` to `name` beneath `releases`, byte for byte; versioned ones that stand are not overwritten,
  * unless those who hold the role now never signed them: its keys were rotated since. `holders` NULL: never. */
 int copy_metadata(int source, const char *file, int releases, const char *name, size_t most,

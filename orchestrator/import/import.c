@@ -52,6 +52,12 @@ static int verify(struct import *import, struct error *error)
 	return status;
 }
 
+static bool ends_with(const char *path, const char *end)
+{
+	size_t length = strlen(path);
+	return length > strlen(end) && strcmp(path + length - strlen(end), end) == 0;
+}
+
 /* One target of the set, with the blobs of its manifest where it is a release's. */
 static int take_target(struct import *import, const char *path, struct error *error)
 {
@@ -63,13 +69,13 @@ static int take_target(struct import *import, const char *path, struct error *er
 
 	if (status == 0 && !named)
 		status = error_set(error, ERROR_DATA, "missing", "target %s is not there", path);
+	if (status == 0 && ends_with(path, ".delta"))
+		return copy_delta(import->source, import->releases, path, &target, error);
 	if (status == 0)
 		status = trust_fetch_target(import->trust, import->repository, path, &target, &bytes, error);
 	if (status < 0)
 		return status;
-	size_t length = strlen(path);
-	if (length > strlen("/manifest.json") &&
-	    strcmp(path + length - strlen("/manifest.json"), "/manifest.json") == 0) {
+	if (ends_with(path, "/manifest.json")) {
 		status = manifest_parse(bytes.data, bytes.size, &manifest, error);
 		for (size_t i = 0; status == 0 && i < manifest->blob_count; i++)
 			status = copy_blob(import->source, import->releases, &manifest->blobs[i], error);
