@@ -133,14 +133,25 @@ static int reopen(const struct layout *layout, struct journal **ret_journal, str
 	return status == 0 ? journal_open(layout->state, JOURNAL_WRITE, ret_journal, error) : status;
 }
 
+static bool is_text(const char *text)
+{
+	CLEANUP(jsonio_free) json_t *string = json_string(text);
+
+	return string != NULL;
+}
+
 int resume_clear(const struct layout *layout, const char *reason, struct error *error)
 {
 	CLEANUP(file_close) int lock = -1;
 	CLEANUP(journal_free) struct journal *journal = NULL;
 	char current[LAYOUT_VERSION_SIZE];
 	struct error ignored;
-	int status = layout_lock(layout, 0, &lock, error);
 
+	/* Before anything is set aside. */
+	if (!reason[0] || strlen(reason) >= JOURNAL_TEXT_SIZE || !is_text(reason))
+		return error_set(error, ERROR_USAGE, "reason", "a reason is 1 to %d bytes of text",
+				 JOURNAL_TEXT_SIZE - 1);
+	int status = layout_lock(layout, 0, &lock, error);
 	if (status == 0)
 		status = slot_backend(layout->settings)->current(layout, current, error);
 	if (status == 0 && !current[0])
@@ -165,7 +176,7 @@ int resume_clear(const struct layout *layout, const char *reason, struct error *
 	json_t *fields =
 		keeps ? json_pack("{s:s}", "reason", reason) : json_pack("{s:s,s:s}", "reason", reason, "fallback", "");
 	if (!fields)
-		return error_set(error, ERROR_USAGE, "reason", "the reason is not readable text");
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the journal");
 	if (damaged) {
 		if (json_object_set_new(fields, "upgrade", json_string("clear")) < 0 ||
 		    json_object_set_new(fields, "to", json_string(current)) < 0)

@@ -1,5 +1,6 @@
 #include "appliance-hook/cli/local.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -135,11 +136,10 @@ int local_rollback(const struct command_line *line, void *context UNUSED, struct
 	    rollback_run(&bench.layout, &request, say_step, NULL, &result, error) < 0)
 		return -(int)error->code;
 	const char *outcome = journal_stage_name(result.outcome);
-	/* A rollback that was asked for ends committed to the older release. */
-	if (result.outcome != JOURNAL_COMMITTED && result.outcome != JOURNAL_ROLLED_BACK)
+	if (result.outcome != JOURNAL_ROLLED_BACK)
 		return error_set(error, ERROR_NOT_NOW, outcome, "going back from %s to %s: %s: %s", plan.from, plan.to,
 				 outcome, result.reason);
-	printf("%s is back: %s\n", plan.to, outcome);
+	printf("%s is back\n", plan.to);
 	return 0;
 }
 
@@ -206,6 +206,41 @@ int local_receipt_list(const struct command_line *line, void *context UNUSED, st
 		       text_of(receipt, "to"), text_of(receipt, "outcome"), text_of(receipt, "reason")[0] ? ": " : "",
 		       text_of(receipt, "reason"));
 	}
+	return 0;
+}
+
+/* What is not signed was done before the appliance joined: nobody would know whose it is. */
+static int signed_only(const json_t *list, json_t **ret_receipts, struct error *error)
+{
+	CLEANUP(jsonio_free) json_t *receipts = json_array();
+	const json_t *one;
+	size_t index;
+	json_array_foreach(list, index, one)
+	{
+		json_t *receipt = json_object_get(one, "receipt");
+		if (json_array_size(json_object_get(receipt, "signatures")) > 0 &&
+		    json_array_append(receipts, receipt) < 0)
+			return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the receipts");
+	}
+	*ret_receipts = TAKE(receipts);
+	return 0;
+}
+
+int local_receipt_export(const struct command_line *line, void *context UNUSED, struct error *error)
+{
+	CLEANUP(close_bench) struct bench bench = BENCH_EMPTY;
+	CLEANUP(jsonio_free) json_t *list = NULL, *receipts = NULL;
+	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(0);
+	const char *path = command_option(line, "-o");
+	if (open_bench(line, &bench, error) < 0 || receipts_list(&bench.layout, &list, error) < 0 ||
+	    signed_only(list, &receipts, error) < 0)
+		return -(int)error->code;
+	if (!path)
+		return say_json(receipts, error);
+	if (jsonio_write(receipts, true, &text, error) < 0 ||
+	    file_replace_at(AT_FDCWD, path, text.data, text.size, 0644, error) < 0)
+		return -(int)error->code;
+	printf("%s: %zu receipts\n", path, json_array_size(receipts));
 	return 0;
 }
 

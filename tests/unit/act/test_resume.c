@@ -192,6 +192,13 @@ static void test_damaged_journal(void **state)
 	fixture_write(fixture, "state/shop/journal", text);
 	assert_int_equal(resume_run(&fixture->layout, 0, &report, &error), -ERROR_DATA);
 	assert_string_equal(error.name, "journal");
+	/* Of a person who writes much, nothing is half done. */
+	char much[600];
+	memset(much, 'x', sizeof much - 1);
+	much[sizeof much - 1] = '\0';
+	assert_int_equal(resume_clear(&fixture->layout, much, &error), -ERROR_USAGE);
+	assert_int_equal(resume_clear(&fixture->layout, "\xff", &error), -ERROR_USAGE);
+	assert_int_equal(resume_run(&fixture->layout, 0, &report, &error), -ERROR_DATA);
 	assert_int_equal(resume_clear(&fixture->layout, "looked at it", &error), 0);
 	assert_int_equal(fixture_upgrade(fixture, "up-1", "1.1", FIXTURE_GOOD), JOURNAL_COMMITTED);
 	fixture_write(fixture, "product/releases/1.1/version", "1.X");
