@@ -65,17 +65,60 @@ void bundle_free(struct bundle **bundle)
 	free(old);
 }
 
+/* Where one reader stands in the file: several may read one bundle at once, from several threads. */
+struct place {
+	int fd;
+	off_t position;
+	uint8_t block[READ_BLOCK];
+};
+
+static la_ssize_t read_place(struct archive *reader, void *context, const void **ret_block)
+{
+	struct place *place = context;
+	ssize_t got;
+
+	do
+		got = pread(place->fd, place->block, sizeof(place->block), place->position);
+	while (got < 0 && errno == EINTR);
+	if (got < 0) {
+		archive_set_error(reader, errno, "the bundle cannot be read");
+		return ARCHIVE_FATAL;
+	}
+	place->position += got;
+	*ret_block = place->block;
+	return got;
+}
+
+static la_int64_t skip_place(struct archive *reader UNUSED, void *context, la_int64_t request)
+{
+	((struct place *)context)->position += request;
+	return request;
+}
+
+static int close_place(struct archive *reader UNUSED, void *context)
+{
+	free(context);
+	return ARCHIVE_OK;
+}
+
 /* A reader of plain tar from `position` on: any header is a place to begin. */
 static int open_reader(const struct bundle *bundle, int64_t position, struct archive **ret_reader, struct error *error)
 {
 	CLEANUP(free_reader) struct archive *reader = archive_read_new();
+	struct place *place = malloc(sizeof(*place));
 
-	if (reader == NULL)
+	if (reader == NULL || place == NULL) {
+		free(place);
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to read %s", bundle->path);
-	if (lseek(bundle->fd, (off_t)position, SEEK_SET) < 0)
-		return error_set_errno(error, ERROR_DATA, "read", "%s cannot be read", bundle->path);
-	if (archive_read_support_format_tar(reader) != ARCHIVE_OK ||
-	    archive_read_open_fd(reader, bundle->fd, READ_BLOCK) != ARCHIVE_OK)
+	}
+	place->fd = bundle->fd;
+	place->position = (off_t)position;
+	if (archive_read_support_format_tar(reader) != ARCHIVE_OK) {
+		free(place);
+		return error_set(error, ERROR_BUG, "format", "bundles cannot be read here");
+	}
+	/* From here on the reader closes, and so frees, its place. */
+	if (archive_read_open2(reader, place, NULL, read_place, skip_place, close_place) != ARCHIVE_OK)
 		return error_set(error, ERROR_DATA, "format", "%s is no bundle: %s", bundle->path,
 				 archive_error_string(reader));
 	*ret_reader = TAKE(reader);

@@ -15,7 +15,8 @@ int bundle_open(const char *path, struct bundle **ret_bundle, struct error *erro
 int bundle_open_fd_take(int fd, const char *name, struct bundle **ret_bundle, struct error *error) MUST_CHECK;
 void bundle_free(struct bundle **bundle);
 const struct buffer *bundle_manifest(const struct bundle *bundle); /* borrowed */
-/* A member by name ("blobs/HASH", "metadata/timestamp.json"), at most `most` bytes. ERROR_DATA "missing". */
+/* A member by name ("blobs/HASH", "metadata/timestamp.json"), at most `most` bytes. ERROR_DATA "missing". Several
+ * threads may read one bundle at once. */
 int bundle_read(struct bundle *bundle, const char *name, size_t most, struct buffer *ret_bytes,
 		struct error *error) MUST_CHECK;
 bool bundle_has(const struct bundle *bundle, const char *name);

@@ -13,6 +13,7 @@
 #include "release/bundle.h"
 #include "release/chain.h"
 #include "release/library.h"
+#include "release/verify_blobs.h"
 
 struct verify {
 	const char *path;
@@ -101,34 +102,6 @@ static int fetch_target(struct verify *verify, const char *path, struct buffer *
 	return result < 0 ? result : trust_fetch_target(verify->trust, verify->source, path, &target, ret_bytes, error);
 }
 
-static int verify_blob(struct verify *verify, const struct manifest_blob *blob, struct error *error)
-{
-	char name[sizeof("blobs/") + HASH_HEX_SIZE] = "blobs/";
-	uint8_t hash[HASH_SIZE];
-	uint64_t size = 0;
-	int result;
-
-	hash_to_hex(blob->hash, HASH_SIZE, name + strlen(name));
-	if (verify->bundle != NULL) {
-		CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(MANIFEST_BLOB_STORED_MOST);
-		result = bundle_read(verify->bundle, name, MANIFEST_BLOB_STORED_MOST, &bytes, error);
-		if (result < 0)
-			return result;
-		hash_bytes(HASH_BLAKE2B, bytes.data, bytes.size, hash);
-		size = bytes.size;
-	} else {
-		CLEANUP(file_close) int fd = -1;
-		result = file_open_beneath(verify->directory, name, O_RDONLY | O_NONBLOCK, 0, &fd, error);
-		if (result == 0)
-			result = hash_file(HASH_BLAKE2B, fd, name, hash, &size, error);
-		if (result < 0)
-			return result;
-	}
-	if (size != blob->stored || !hash_equal(hash, blob->hash))
-		return error_set(error, ERROR_DATA, "hash", "%s is not what the manifest says", name);
-	return 0;
-}
-
 static int verify_release(struct verify *verify, const struct library_release *release, struct error *error)
 {
 	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(MANIFEST_BYTES_MOST);
@@ -144,10 +117,10 @@ static int verify_release(struct verify *verify, const struct library_release *r
 				   manifest->version);
 	if (result == 0 && verify->bundle != NULL)
 		result = bundle_check_closed(verify->bundle, manifest, error);
-	for (size_t i = 0; result == 0 && i < manifest->blob_count; i++) {
-		result = verify_blob(verify, &manifest->blobs[i], error);
+	if (result == 0)
+		result = verify_blobs(verify->directory, verify->bundle, manifest, error);
+	for (size_t i = 0; result == 0 && i < manifest->blob_count; i++)
 		total += manifest->blobs[i].stored;
-	}
 	if (result < 0)
 		return error_prefix(error, "%s %s", release->product, release->version);
 	json_t *value = json_pack("{s:s, s:s, s:I, s:I}", "product", release->product, "version", release->version,
