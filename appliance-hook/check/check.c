@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "appliance-hook/check/broker.h"
+#include "appliance-hook/check/reader.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -31,6 +32,7 @@ struct check {
 	int64_t sessions; /* ever started: their numbers at act */
 	/* The parent's job that waits for its pull stream. */
 	bool job;
+	enum session_way way;
 	bool dry;
 	char to[SESSION_VERSION_MOST];
 };
@@ -46,7 +48,7 @@ static void refuse_job(struct check *check, enum error_code code, const char *na
 {
 	struct error why = {0};
 	error_set(&why, code, name, "%s", text);
-	tell_parent(check, json_pack("{s:o}", "error", message_from_error(&why)));
+	tell_parent(check, packet_refusal(&why));
 }
 
 /* Everything but these is closed: a session has no door of check's main or of another session. */
@@ -232,6 +234,7 @@ static int start_pull(struct check *check, const json_t *packet UNUSED, int fd, 
 	check->job = false;
 	start.kind = SESSION_PULL;
 	start.stream = fd;
+	start.way = check->way;
 	start.dry = check->dry;
 	memcpy(start.to, check->to, sizeof(start.to));
 	if (start_session(check, start, error) == 0)
@@ -302,27 +305,75 @@ static const struct jsonio_field job_fields[] = {
 	{"job", JSONIO_STRING, true, 16, false},
 	{"to", JSONIO_STRING, false, SESSION_VERSION_MOST - 1, false},
 	{"dry", JSONIO_BOOLEAN, false, 0, false},
+	{"mirror", JSONIO_BOOLEAN, false, 0, false},
 	{0},
 };
 
-static int from_parent(struct check *check, const json_t *packet, struct error *error)
+/* The child that reads the file: of everything else it keeps nothing. */
+static _Noreturn void be_reader(int file, int stream, pid_t parent)
+{
+	const int kept[] = {file, stream};
+	struct error error = {0};
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	keep_only(kept, ARRAY_SIZE(kept));
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+		_exit(ERROR_BUG);
+	if (reader_run_take(file, stream, &error) < 0) {
+		log_failure("reading the offline file", &error);
+		_exit((int)error.code);
+	}
+	_exit(0);
+}
+
+static int start_apply(struct check *check, int file, struct error *error)
+{
+	struct session_start start = SESSION_START_NONE;
+	int pair[2];
+	if (file < 0)
+		return error_set(error, ERROR_BUG, "job", "serve brings no file to apply");
+	if (process_socketpair(true, pair, error) < 0)
+		return -(int)error->code;
+	pid_t parent = getpid(), pid = fork();
+	if (pid == 0)
+		be_reader(file, pair[1], parent);
+	close(pair[1]);
+	if (pid < 0) {
+		close(pair[0]);
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "process", "a reader cannot be started");
+	}
+	start.kind = SESSION_PULL;
+	start.way = SESSION_BY_FILE;
+	start.stream = pair[0];
+	return start_session(check, start, error);
+}
+
+static int from_parent(struct check *check, const json_t *packet, int file, struct error *error)
 {
 	if (jsonio_check(packet, job_fields, "serve's packet", error) < 0)
 		return -(int)error->code;
-	const char *to = jsonio_string(packet, "to");
-	if (strcmp(jsonio_string(packet, "job"), "cancel") == 0) {
+	const char *to = jsonio_string(packet, "to"), *job = jsonio_string(packet, "job");
+	if (strcmp(job, "cancel") == 0) {
 		check->job = false;
 		return 0;
 	}
-	if (strcmp(jsonio_string(packet, "job"), "pull") != 0)
+	if (strcmp(job, "pull") != 0 && strcmp(job, "apply") != 0)
 		return error_set(error, ERROR_BUG, "job", "serve asks for an unknown job");
 	if (check->job || broker_pull(&check->broker)) {
 		refuse_job(check, ERROR_NOT_NOW, "busy", "a pull is under way already");
 		return 0;
 	}
+	if (strcmp(job, "apply") == 0) {
+		if (start_apply(check, file, error) < 0)
+			refuse_job(check, error->code, error->name, error->text);
+		return 0;
+	}
 	check->job = true;
+	check->way = jsonio_boolean(packet, "mirror") ? SESSION_BY_MIRROR : SESSION_BY_HUB;
 	check->dry = jsonio_boolean(packet, "dry");
-	text_copy(check->to, sizeof check->to, to);
+	text_copy(check->to, sizeof(check->to), to);
 	return 0;
 }
 
@@ -339,7 +390,7 @@ static void on_parent(void *context, int fd, uint32_t events UNUSED)
 			log_failure("serve", &error);
 		return;
 	}
-	if (from_parent(check, packet, &error) < 0)
+	if (from_parent(check, packet, passed, &error) < 0)
 		log_failure("serve", &error);
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "appliance-hook/check/hubless.h"
 #include "appliance-hook/check/ownwindow.h"
 #include "appliance-hook/check/plan.h"
 #include "appliance-hook/check/run.h"
@@ -16,7 +17,7 @@ enum { ANSWER_MS = 60000, RECEIPT_MS = 30000 };
 enum { PULL_LIFE = ORDER_LIFE_MOST };
 
 /* On a pull stream the other end only answers. */
-static int nothing_else(void *context UNUSED, struct stream_message *message, struct error *error)
+int pull_nothing_else(void *context UNUSED, struct stream_message *message, struct error *error)
 {
 	return error_set(error, ERROR_DATA, "dialogue",
 			 "\"%s\" came on a pull stream, where the orchestrator only answers",
@@ -51,7 +52,7 @@ static int ask_for_updates(struct session *session, const char *running, json_t 
 				 "nonce", nonce);
 	if (!body || (session->to[0] && json_object_set_new(body, "to", json_string(session->to)) < 0))
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to ask for updates");
-	return stream_ask(session->stream, MESSAGE_UPDATES, body, clock_ticks_ms() + ANSWER_MS, nothing_else, NULL,
+	return stream_ask(session->stream, MESSAGE_UPDATES, body, clock_ticks_ms() + ANSWER_MS, pull_nothing_else, NULL,
 			  ret_reply, error);
 }
 
@@ -95,15 +96,15 @@ static void hand_in_receipt(struct session *session, const json_t *outcome)
 	struct error error = {0};
 	if (!body || !json_is_object(receipt))
 		return;
-	if (stream_ask(session->stream, MESSAGE_RECEIPT, body, clock_ticks_ms() + RECEIPT_MS, nothing_else, NULL,
+	if (stream_ask(session->stream, MESSAGE_RECEIPT, body, clock_ticks_ms() + RECEIPT_MS, pull_nothing_else, NULL,
 		       &reply, &error) < 0)
 		log_failure("handing in the receipt", &error);
 }
 
-static int install(struct verify *verify, json_t **ret_outcome, struct error *error)
+int pull_install(struct verify *verify, json_t **ret_outcome, struct error *error)
 {
 	struct session *session = verify->session;
-	struct staging_wish staging = {.progress = tell_progress, .other = nothing_else, .context = session};
+	struct staging_wish staging = {.progress = tell_progress, .other = pull_nothing_else, .context = session};
 	struct actor_watch watch = {.event = tell_step, .context = session, .fd = -1};
 	struct ownwindow own = {0};
 	CLEANUP(jsonio_free) json_t *outcome = NULL;
@@ -113,14 +114,24 @@ static int install(struct verify *verify, json_t **ret_outcome, struct error *er
 			   &own, error) < 0 ||
 	    actor_ask(&session->actor, "switch", switch_arguments(verify, &own), &watch, NULL, &outcome, error) < 0)
 		return -(int)error->code;
-	hand_in_receipt(session, outcome);
+	if (session->way == SESSION_BY_HUB)
+		hand_in_receipt(session, outcome);
 	if (json_object_set_new(outcome, "version", json_string(verify->release.version)) < 0)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the outcome");
 	*ret_outcome = TAKE(outcome);
 	return 0;
 }
 
-static int plan(struct verify *verify, const struct verify_wish *wish, json_t **ret_outcome, struct error *error)
+int pull_say_current(const char *version, json_t **ret_outcome, struct error *error)
+{
+	json_t *outcome = json_pack("{s:s, s:s}", "outcome", "current", "version", version);
+	if (!outcome)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the outcome");
+	*ret_outcome = outcome;
+	return 0;
+}
+
+int pull_plan(struct verify *verify, const struct verify_wish *wish, json_t **ret_outcome, struct error *error)
 {
 	CLEANUP(jsonio_free) json_t *made = NULL;
 	if (plan_make(verify, wish, &made, error) < 0)
@@ -137,35 +148,36 @@ static int pull(struct session *session, json_t **ret_outcome, struct error *err
 	CLEANUP(verify_end) struct verify verify;
 	CLEANUP(jsonio_free) json_t *reply = NULL;
 	struct pull_answer answer = {0};
-	verify_start(&verify, session, nothing_else, NULL);
+	verify_start(&verify, session, pull_nothing_else, NULL);
 	if (verify_standing(&verify, error) < 0 || ask_for_updates(session, verify.running, &reply, error) < 0 ||
 	    verify_metadata(&verify, error) < 0 || read_answer(&verify, reply, &answer, error) < 0)
 		return -(int)error->code;
 	struct verify_wish wish = {.version = answer.version, .entitlement = jsonio_member(reply, "entitlement")};
-	if (strcmp(answer.version, verify.running) == 0) {
-		json_t *outcome = json_pack("{s:s, s:s}", "outcome", "current", "version", answer.version);
-		if (!outcome)
-			return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the outcome");
-		*ret_outcome = outcome;
-		return 0;
-	}
+	if (strcmp(answer.version, verify.running) == 0)
+		return pull_say_current(answer.version, ret_outcome, error);
 	if (session->dry)
-		return plan(&verify, &wish, ret_outcome, error);
+		return pull_plan(&verify, &wish, ret_outcome, error);
 	if (verify_manifest(&verify, wish.version, error) < 0 || verify_path(&verify, error) < 0 ||
 	    verify_entitlement(&verify, wish.entitlement, wish.managed, error) < 0)
 		return -(int)error->code;
 	if (!hash_equal(answer.manifest, verify.release.sha256))
 		return error_set(error, ERROR_DATA, "hash",
 				 "the answer is for another manifest of %s than the signed one", wish.version);
-	return install(&verify, ret_outcome, error);
+	return pull_install(&verify, ret_outcome, error);
 }
+
+static int (*const ways[])(struct session *session, json_t **ret_outcome, struct error *error) = {
+	[SESSION_BY_HUB] = pull,
+	[SESSION_BY_MIRROR] = hubless_mirror,
+	[SESSION_BY_FILE] = hubless_file,
+};
 
 int pull_run(struct session *session, struct error *error)
 {
 	CLEANUP(jsonio_free) json_t *outcome = NULL;
 	struct error why = {0};
-	if (pull(session, &outcome, &why) == 0)
+	if (ways[session->way](session, &outcome, &why) == 0)
 		return tell(session, "result", TAKE(outcome), error);
 	session_log_refusal(session, "pull", &why);
-	return tell(session, "error", message_from_error(&why), error);
+	return tell(session, "error", packet_from_error(&why), error);
 }

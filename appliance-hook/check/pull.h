@@ -3,11 +3,19 @@
 #ifndef CHECK_PULL_H
 #define CHECK_PULL_H
 
-#include "appliance-hook/check/session.h"
+#include "appliance-hook/check/verify.h"
 
 /* Events and the end go to the broker: {"event":{…}}, then {"result":{outcome, version, …}} or {"error":{…}}. Outcomes:
  * act's own, "current" (nothing newer), "plan" (dry: with `plan`). */
 int pull_run(struct session *session, struct error *error) MUST_CHECK;
+
+/* What the ways without a support centre (hubless.h) share with it. Install needs all checks to have passed: stages,
+ * looks at the appliance's own window and switches. */
+int pull_install(struct verify *verify, json_t **ret_outcome, struct error *error) MUST_CHECK;
+int pull_plan(struct verify *verify, const struct verify_wish *wish, json_t **ret_outcome,
+	      struct error *error) MUST_CHECK;
+int pull_say_current(const char *version, json_t **ret_outcome, struct error *error) MUST_CHECK;
+stream_other pull_nothing_else;
 
 /* A signed answer, `_type: answer`, under the order keys. */
 struct pull_answer {

@@ -91,6 +91,7 @@ int session_run(const struct session_start *start, const struct check_places *pl
 		.actor = {start->act},
 		.places = places,
 		.grant = start->grant,
+		.way = start->way,
 		.dry = start->dry,
 	};
 	memcpy(session.to, start->to, sizeof(session.to));
@@ -100,7 +101,7 @@ int session_run(const struct session_start *start, const struct check_places *pl
 	/* Somebody waits for a pull's end. */
 	struct error unheard = {0};
 	if (result < 0 && session.kind == SESSION_PULL &&
-	    packet_send_take(session.broker, json_pack("{s:o}", "error", message_from_error(error)), -1, &unheard) < 0)
+	    packet_send_take(session.broker, packet_refusal(error), -1, &unheard) < 0)
 		log_failure("telling how the pull ended", &unheard);
 	return result;
 }

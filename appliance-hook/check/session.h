@@ -14,6 +14,9 @@
 
 enum session_kind { SESSION_CONTROL, SESSION_PULL };
 
+/* A pull session's: who answers on the stream. */
+enum session_way { SESSION_BY_HUB, SESSION_BY_MIRROR, SESSION_BY_FILE };
+
 enum session_permit {
 	SESSION_MAY_STATUS = 1 << 0,
 	SESSION_MAY_UPGRADE = 1 << 1,
@@ -37,6 +40,7 @@ struct session {
 	char appliance[KEY_ID_MOST]; /* id of the appliance's own key */
 
 	/* pull: what the job asked for */
+	enum session_way way;
 	char to[SESSION_VERSION_MOST]; /* "": what the orchestrator offers */
 	bool dry;
 
@@ -52,6 +56,7 @@ struct session_start {
 	enum session_kind kind;
 	int stream, broker, act;
 	struct session_grant grant;
+	enum session_way way;
 	char to[SESSION_VERSION_MOST];
 	bool dry;
 };

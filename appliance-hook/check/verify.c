@@ -7,7 +7,8 @@
 #include "base/file.h"
 #include "release/unpack.h"
 
-#define AUTHORITY_STORED "authority.json"
+#define AUTHORITY_STORED   "authority.json"
+#define ENTITLEMENT_STORED "entitlement.json"
 
 static int need(const struct verify *verify, unsigned passed, struct error *error)
 {
@@ -50,16 +51,20 @@ int verify_standing(struct verify *verify, struct error *error)
 	return 0;
 }
 
-/* authority.json as a target of the set that was just accepted; kept so that a rollback needs nobody. */
-static int fetch_authority(struct verify *verify, const struct role_target *target, struct error *error)
+/* authority.json as a target of the set that was just accepted. */
+static int fetch_authority(struct verify *verify, const struct role_target *target, struct buffer *ret_bytes,
+			   struct error *error)
 {
-	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(AUTHORITY_MOST);
-	int trust = verify->session->places->trust;
-	if (trust_fetch_target(verify->trust, source_trust(&verify->source), AUTHORITY_TARGET, target, &bytes, error) <
-		    0 ||
-	    authority_parse(bytes.data, bytes.size, &verify->authority, error) < 0)
+	if (trust_fetch_target(verify->trust, source_trust(&verify->source), AUTHORITY_TARGET, target, ret_bytes,
+			       error) < 0)
 		return -(int)error->code;
-	return file_replace_at(trust, AUTHORITY_STORED, bytes.data, bytes.size, 0644, error);
+	return authority_parse(ret_bytes->data, ret_bytes->size, &verify->authority, error);
+}
+
+/* So that a rollback needs nobody. */
+static int keep_authority(const struct verify *verify, const struct buffer *bytes, struct error *error)
+{
+	return file_replace_at(verify->session->places->trust, AUTHORITY_STORED, bytes->data, bytes->size, 0644, error);
 }
 
 static int stored_authority(struct verify *verify, const struct role_target *target, struct error *error)
@@ -104,15 +109,42 @@ static int lock_trust(const struct verify *verify, int *ret_lock, struct error *
 
 int verify_metadata(struct verify *verify, struct error *error)
 {
+	CLEANUP(buffer_free) struct buffer authority = BUFFER_INIT(AUTHORITY_MOST);
 	struct role_target target = {0};
 	CLEANUP(file_close) int lock = -1;
 	if (need(verify, VERIFY_STANDING, error) < 0 ||
 	    floor_check(verify->session->places->trust, verify->now, error) < 0 ||
 	    lock_trust(verify, &lock, error) < 0 || open_trust(verify, error) < 0 ||
 	    trust_refresh(verify->trust, source_trust(&verify->source), TRUST_ALL, verify->now, error) < 0 ||
-	    find_authority(verify, verify->now, &target, error) < 0 || fetch_authority(verify, &target, error) < 0)
+	    find_authority(verify, verify->now, &target, error) < 0 ||
+	    fetch_authority(verify, &target, &authority, error) < 0 || keep_authority(verify, &authority, error) < 0)
 		return -(int)error->code;
 	verify->passed |= VERIFY_METADATA;
+	return 0;
+}
+
+int verify_metadata_offline(struct verify *verify, const struct buffer *grant, struct offline *ret_offline,
+			    struct error *error)
+{
+	CLEANUP(buffer_free) struct buffer authority = BUFFER_INIT(AUTHORITY_MOST);
+	const struct session *session = verify->session;
+	struct role_target target = {0};
+	struct role_meta snapshot;
+	struct offline offline;
+	CLEANUP(file_close) int lock = -1;
+	if (need(verify, VERIFY_STANDING, error) < 0 ||
+	    floor_check(session->places->trust, verify->now, error) < 0 ||
+	    offline_peek(grant->data, grant->size, &snapshot, error) < 0 || lock_trust(verify, &lock, error) < 0 ||
+	    open_trust(verify, error) < 0 ||
+	    trust_refresh_at(verify->trust, source_trust(&verify->source), &snapshot, verify->now, error) < 0 ||
+	    find_authority(verify, verify->now, &target, error) < 0 ||
+	    fetch_authority(verify, &target, &authority, error) < 0 ||
+	    offline_parse(grant->data, grant->size, &verify->authority, verify->now, &offline, error) < 0 ||
+	    offline_check(&offline, session->appliance, session->places->product_name, verify->now, error) < 0 ||
+	    trust_keep(verify->trust, error) < 0 || keep_authority(verify, &authority, error) < 0)
+		return -(int)error->code;
+	verify->passed |= VERIFY_METADATA;
+	*ret_offline = offline;
 	return 0;
 }
 
@@ -203,6 +235,36 @@ int verify_path(struct verify *verify, struct error *error)
 	return 0;
 }
 
+/* For a mirror, which has none. One that was issued before the one that is kept does not replace it. */
+static int keep_entitlement(const struct verify *verify, const struct buffer *bytes, struct error *error)
+{
+	CLEANUP(buffer_free) struct buffer kept = BUFFER_INIT(ENTITLEMENT_MOST);
+	int trust = verify->session->places->trust;
+	struct entitlement before;
+	struct error ignored = {0};
+	if (strcmp(verify->entitlement.appliance, verify->session->appliance) != 0)
+		return 0;
+	if (file_read_at(trust, ENTITLEMENT_STORED, &kept, &ignored) == 0 &&
+	    entitlement_parse(kept.data, kept.size, &verify->authority, verify->now, &before, &ignored) == 0 &&
+	    before.issued >= verify->entitlement.issued)
+		return 0;
+	return file_replace_at(trust, ENTITLEMENT_STORED, bytes->data, bytes->size, 0644, error);
+}
+
+int verify_entitlement_stored(struct verify *verify, json_t **ret_envelope, struct error *error)
+{
+	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(ENTITLEMENT_MOST);
+	struct error reading = {0};
+	if (file_read_at(verify->session->places->trust, ENTITLEMENT_STORED, &bytes, &reading) == 0)
+		return jsonio_parse(bytes.data, bytes.size, ENTITLEMENT_STORED, ret_envelope, error);
+	if (strcmp(reading.name, "missing") == 0)
+		return error_set(error, ERROR_NOT_PERMITTED, "entitlement",
+				 "this appliance has received no entitlement yet: `appliance-hook check` asks the "
+				 "support centre for one");
+	*error = reading;
+	return -(int)error->code;
+}
+
 int verify_entitlement(struct verify *verify, const json_t *envelope, bool managed, struct error *error)
 {
 	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(ENTITLEMENT_MOST);
@@ -212,7 +274,9 @@ int verify_entitlement(struct verify *verify, const json_t *envelope, bool manag
 		return error_set(error, ERROR_NOT_PERMITTED, "entitlement",
 				 "no entitlement came with the request: ask your support centre");
 	if (jsonio_write(envelope, false, &bytes, error) < 0 ||
-	    entitlement_parse(bytes.data, bytes.size, &verify->authority, verify->now, &verify->entitlement, error) < 0)
+	    entitlement_parse(bytes.data, bytes.size, &verify->authority, verify->now, &verify->entitlement, error) <
+		    0 ||
+	    keep_entitlement(verify, &bytes, error) < 0)
 		return -(int)error->code;
 	struct entitlement_question question = {
 		.appliance = verify->session->appliance,

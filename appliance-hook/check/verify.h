@@ -6,6 +6,7 @@
 #include "appliance-hook/check/session.h"
 #include "appliance-hook/check/source.h"
 #include "keys/entitlement.h"
+#include "keys/offline.h"
 #include "release/library.h"
 
 /* Which checks were passed. A step refuses to run without those that it rests on (ERROR_BUG): use is gated on recorded
@@ -43,12 +44,20 @@ void verify_end(struct verify *verify); /* also the CLEANUP function */
 int verify_standing(struct verify *verify, struct error *error) MUST_CHECK;
 /* Refused by "clock" before a byte is asked for when the clock lies below the floor of time. */
 int verify_metadata(struct verify *verify, struct error *error) MUST_CHECK;
+/* A set without a timestamp, for a file that somebody carried here: `grant` (an offline envelope) says which, and nothing
+ * is kept before it is known whose word that is. Nothing else takes such a grant. */
+int verify_metadata_offline(struct verify *verify, const struct buffer *grant, struct offline *ret_offline,
+			    struct error *error) MUST_CHECK;
 /* The last set that was accepted, whatever its age: for a rollback order, which neither time nor tunnel may stop. */
 int verify_metadata_stored(struct verify *verify, struct error *error) MUST_CHECK;
 int verify_manifest(struct verify *verify, const char *version, struct error *error) MUST_CHECK;
 int verify_path(struct verify *verify, struct error *error) MUST_CHECK;
-/* `envelope` is the body's object; `managed`: asked for by a technician. */
+/* `envelope` is the body's object; `managed`: asked for by a technician. One that is in order is kept, the newest. */
 int verify_entitlement(struct verify *verify, const json_t *envelope, bool managed, struct error *error) MUST_CHECK;
+
+/* The entitlement that was received last: ERROR_NOT_PERMITTED "entitlement" when none was. Caller owns; believed no more
+ * than one that comes by a stream. */
+int verify_entitlement_stored(struct verify *verify, json_t **ret_envelope, struct error *error) MUST_CHECK;
 
 /* The steps above in their order. */
 struct verify_wish {

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/packet.h"
 
 enum { BACKLOG = 16, DOOR_WAIT_MS = 1500 };
 
@@ -89,21 +90,12 @@ int door_connect(const char *state, int *ret_fd, struct error *error)
 	return 0;
 }
 
-static int take_refusal(const json_t *refusal, struct error *error)
-{
-	int code = (int)json_integer_value(json_object_get(refusal, "code"));
-	const char *name = json_string_value(json_object_get(refusal, "name"));
-	const char *text = json_string_value(json_object_get(refusal, "text"));
-	return error_set(error, error_code_is_known(code) ? (enum error_code)code : ERROR_BUG, name ? name : "serve",
-			 "%s", text ? text : "serve refused without a reason");
-}
-
 int door_take(const json_t *packet, door_event *event, void *context, json_t **ret_ok, struct error *error)
 {
 	const json_t *told = json_object_get(packet, "event"), *refusal = json_object_get(packet, "error");
 	json_t *ok = json_object_get(packet, "ok");
 	if (refusal)
-		return take_refusal(refusal, error);
+		return packet_to_error(refusal, error);
 	if (ok)
 		*ret_ok = json_incref(ok);
 	else if (told && event)
@@ -113,11 +105,17 @@ int door_take(const json_t *packet, door_event *event, void *context, json_t **r
 
 int door_ask(const char *state, json_t *request, door_event *event, void *context, json_t **ret_ok, struct error *error)
 {
+	return door_ask_with(state, request, -1, event, context, ret_ok, error);
+}
+
+int door_ask_with(const char *state, json_t *request, int beside, door_event *event, void *context, json_t **ret_ok,
+		  struct error *error)
+{
 	CLEANUP(jsonio_free) json_t *body = request;
 	CLEANUP(file_close) int fd = -1;
 	if (!body)
 		return error_set(error, ERROR_USAGE, "text", "what was given is no text");
-	if (door_connect(state, &fd, error) < 0 || packet_send(fd, body, -1, error) < 0)
+	if (door_connect(state, &fd, error) < 0 || packet_send(fd, body, beside, error) < 0)
 		return -(int)error->code;
 	for (json_t *ok = NULL;;) {
 		CLEANUP(jsonio_free) json_t *packet = NULL;

@@ -23,5 +23,8 @@ int door_take(const json_t *packet, door_event *event, void *context, json_t **r
 /* Asks (the request is consumed) and waits for the answer, however long serve takes. `event` may be NULL. */
 int door_ask(const char *state, json_t *request, door_event *event, void *context, json_t **ret_ok,
 	     struct error *error) MUST_CHECK;
+/* The same with a descriptor beside the request, which stays the caller's; -1: none. */
+int door_ask_with(const char *state, json_t *request, int passed, door_event *event, void *context, json_t **ret_ok,
+		  struct error *error) MUST_CHECK;
 
 #endif

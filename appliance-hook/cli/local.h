@@ -12,6 +12,7 @@ int local_clear(const struct command_line *line, void *context, struct error *er
 int local_quarantine_list(const struct command_line *line, void *context, struct error *error) MUST_CHECK;
 int local_quarantine_remove(const struct command_line *line, void *context, struct error *error) MUST_CHECK;
 int local_receipt_list(const struct command_line *line, void *context, struct error *error) MUST_CHECK;
+int local_receipt_export(const struct command_line *line, void *context, struct error *error) MUST_CHECK;
 int local_watch(const struct command_line *line, void *context, struct error *error) MUST_CHECK;
 
 #endif

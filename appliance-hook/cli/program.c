@@ -50,6 +50,12 @@ static const struct command_option open_options[] = {
 };
 static const struct command_option pull_options[] = {
 	{"--to", "V", .help = "this version and no other"},
+	{"--from", "URL", .help = "a mirror of the repository, instead of the support centre"},
+	{"--insecure", NULL, .help = "a mirror by plain http:// that is not on this machine"},
+	{.name = NULL},
+};
+static const struct command_option receipt_options[] = {
+	{"-o", "FILE", .help = "there; stdout unless said"},
 	{.name = NULL},
 };
 static const struct command_option rollback_options[] = {
@@ -96,6 +102,8 @@ static const struct command commands[] = {
 	{"status", "", 0, 0, NULL, "what runs, what was done last, what is quarantined", VERB(local_status)},
 	{"check", "", 0, 0, pull_options, "what a pull would install now, check by check", VERB(update_check)},
 	{"pull", "", 0, 0, pull_options, "fetch and install what this appliance may have", VERB(update_pull)},
+	{"apply", "FILE", 1, 1, NULL, "install from a file that the support centre exported for this appliance",
+	 VERB(update_apply)},
 	{"rollback", "", 0, 0, rollback_options, "back to the release that ran before", VERB(local_rollback)},
 	{"resume", "", 0, 0, NULL, "finish or undo what an interruption left; at boot, before the product",
 	 VERB(local_resume)},
@@ -107,6 +115,8 @@ static const struct command commands[] = {
 	{"window show", "", 0, 0, NULL, "the next times of this appliance's own window", VERB(window_command_show)},
 	{"window clear", "", 0, 0, NULL, "no window of its own", VERB(window_command_clear)},
 	{"receipt list", "", 0, 0, NULL, "what each upgrade and rollback did", VERB(local_receipt_list)},
+	{"receipt export", "", 0, 0, receipt_options, "the signed ones, for `nightshift receipt import`",
+	 VERB(local_receipt_export)},
 	{"serve", "", 0, 0, NULL, "run link, check and act, until stopped", VERB(run_serve)},
 	{"watch", "UPGRADE PID START DEADLINE", WATCHER_WORDS, WATCHER_WORDS, NULL, "", VERB(local_watch)},
 	{"part", "NAME", 1, 1, NULL, "", VERB(run_part)},

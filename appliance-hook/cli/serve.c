@@ -122,7 +122,7 @@ static void begin_serve(struct serve *serve, const struct hook_settings *setting
 {
 	*serve = (struct serve){.settings = settings, .places = PLACES_CLOSED, .door = -1, .link_state = "closed"};
 	for (size_t i = 0; i < SERVE_CALLERS_MOST; i++)
-		serve->callers[i] = (struct serve_caller){.serve = serve, .fd = -1};
+		serve->callers[i] = (struct serve_caller){.serve = serve, .fd = -1, .passed = -1};
 	signal(SIGPIPE, SIG_IGN);
 }
 
@@ -155,8 +155,7 @@ int serve_run(const struct hook_settings *settings, struct error *error)
 /* The one caller of a serve for one pull: the process itself. */
 struct once {
 	struct serve serve;
-	const char *to;
-	bool dry;
+	const struct serve_wish *wish;
 	int fd; /* its end; the other is the caller's row */
 	door_event *event;
 	void *context;
@@ -189,7 +188,7 @@ static int begin_once(struct serve *serve, struct error *error)
 	serve->callers[0].wait = SERVE_WAIT_PULL;
 	if (loop_watch(serve->loop, once->fd, EPOLLIN, on_once, once, error) < 0)
 		return -(int)error->code;
-	return serve_pull_begin(serve, once->to, once->dry, error);
+	return serve_pull_begin(serve, once->wish, error);
 }
 
 static void end_once(struct once *once)
@@ -199,10 +198,10 @@ static void end_once(struct once *once)
 	jsonio_free(&once->result);
 }
 
-int serve_once(const struct hook_settings *settings, const char *to, bool dry, door_event *event, void *context,
+int serve_once(const struct hook_settings *settings, const struct serve_wish *wish, door_event *event, void *context,
 	       json_t **ret_result, struct error *error)
 {
-	CLEANUP(end_once) struct once once = {.to = to, .dry = dry, .fd = -1, .event = event, .context = context};
+	CLEANUP(end_once) struct once once = {.wish = wish, .fd = -1, .event = event, .context = context};
 	CLEANUP(file_close) int lock = -1;
 	begin_serve(&once.serve, settings);
 	if (loop_new(&once.serve.loop, error) < 0 || prepare(&once.serve, &lock, error) < 0 ||

@@ -5,6 +5,7 @@
 #include "appliance-hook/cli/serve_inside.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/packet.h"
 
 static void end_call(struct serve_caller *caller)
 {
@@ -30,8 +31,7 @@ static void answer(struct serve_caller *caller, json_t *ok)
 
 static void refuse(struct serve_caller *caller, const struct error *why)
 {
-	send(caller,
-	     json_pack("{s:{s:i, s:s, s:s}}", "error", "code", (int)why->code, "name", why->name, "text", why->text));
+	send(caller, packet_refusal(why));
 	end_call(caller);
 }
 
@@ -116,8 +116,24 @@ static int ask_status(struct serve_caller *caller, const json_t *request UNUSED,
 
 static int ask_pull(struct serve_caller *caller, const json_t *request, struct error *error)
 {
-	const char *to = json_string_value(json_object_get(request, "to"));
-	if (serve_pull_begin(caller->serve, to, json_is_true(json_object_get(request, "dry")), error) < 0)
+	const struct serve_wish wish = {
+		.to = json_string_value(json_object_get(request, "to")),
+		.mirror = json_string_value(json_object_get(request, "from")),
+		.file = -1,
+		.dry = json_is_true(json_object_get(request, "dry")),
+	};
+	if (serve_pull_begin(caller->serve, &wish, error) < 0)
+		return -(int)error->code;
+	caller->wait = SERVE_WAIT_PULL;
+	return 0;
+}
+
+static int ask_apply(struct serve_caller *caller, const json_t *request UNUSED, struct error *error)
+{
+	const struct serve_wish wish = {.file = caller->passed};
+	if (wish.file < 0)
+		return error_set(error, ERROR_USAGE, "request", "no file came with the request to apply one");
+	if (serve_pull_begin(caller->serve, &wish, error) < 0)
 		return -(int)error->code;
 	caller->wait = SERVE_WAIT_PULL;
 	return 0;
@@ -128,7 +144,7 @@ static const struct {
 	int (*ask)(struct serve_caller *caller, const json_t *request, struct error *error);
 } requests[] = {
 	{"tunnel-open", ask_open},     {"tunnel-close", ask_close}, {"tunnel-permanent", ask_permanent},
-	{"tunnel-status", ask_status}, {"pull", ask_pull},
+	{"tunnel-status", ask_status}, {"pull", ask_pull},          {"apply", ask_apply},
 };
 
 static int take_request(struct serve_caller *caller, const json_t *request, struct error *error)
@@ -147,10 +163,14 @@ static void on_caller(void *context, int fd, uint32_t events UNUSED)
 	CLEANUP(file_close) int passed = -1;
 	struct error error = {0};
 	/* After its request a caller only hangs up. */
-	if (packet_receive(fd, &request, &passed, &error) < 0 || caller->wait != SERVE_WAIT_REQUEST)
+	if (packet_receive(fd, &request, &passed, &error) < 0 || caller->wait != SERVE_WAIT_REQUEST) {
 		end_call(caller);
-	else if (take_request(caller, request, &error) < 0)
+		return;
+	}
+	caller->passed = passed;
+	if (take_request(caller, request, &error) < 0)
 		refuse(caller, &error);
+	caller->passed = -1;
 }
 
 static struct serve_caller *free_row(struct serve *serve)

@@ -4,6 +4,7 @@
 
 #include "appliance-hook/cli/door.h"
 #include "appliance-hook/cli/grant.h"
+#include "appliance-hook/cli/serve.h"
 #include "appliance-hook/cli/tether.h"
 
 #define SERVE_CALLERS_MOST 16
@@ -18,6 +19,7 @@ struct serve_caller {
 	int fd; /* -1: free row */
 	enum serve_wait wait;
 	int64_t deadline; /* clock_ticks_ms; 0: none */
+	int passed;       /* while its request is taken: the descriptor beside it, or -1 */
 };
 
 enum serve_pull_state { SERVE_PULL_NONE, SERVE_PULL_CONNECTING, SERVE_PULL_RUNNING };
@@ -57,7 +59,7 @@ void serve_tunnel_link(struct serve *serve, const json_t *packet);
 void serve_tunnel_tick(struct serve *serve);
 
 /* serve_pull.c: pulls, asked for by a caller or by the self-service timer. */
-int serve_pull_begin(struct serve *serve, const char *to, bool dry, struct error *error) MUST_CHECK;
+int serve_pull_begin(struct serve *serve, const struct serve_wish *wish, struct error *error) MUST_CHECK;
 void serve_pull_link(struct serve *serve, const json_t *packet);
 void serve_pull_check(struct serve *serve, const json_t *packet);
 void serve_pull_lost(struct serve *serve);

@@ -2,6 +2,7 @@
 
 #include "appliance-hook/cli/serve_inside.h"
 #include "base/log.h"
+#include "base/packet.h"
 
 static void refuse(struct serve *serve, const struct error *why)
 {
@@ -14,14 +15,28 @@ static void refuse(struct serve *serve, const struct error *why)
 		log_failure("cancelling a pull", &error);
 }
 
-int serve_pull_begin(struct serve *serve, const char *to, bool dry, struct error *error)
+static int begin_apply(struct serve *serve, int file, struct error *error)
+{
+	if (tether_pass_take(serve->tether, PART_CHECK, json_pack("{s:s}", "job", "apply"), file, error) < 0)
+		return -(int)error->code;
+	serve->pull = SERVE_PULL_RUNNING;
+	return 0;
+}
+
+int serve_pull_begin(struct serve *serve, const struct serve_wish *wish, struct error *error)
 {
 	if (serve->pull != SERVE_PULL_NONE)
 		return error_set(error, ERROR_NOT_NOW, "busy", "a pull is under way already: wait until it is over");
-	json_t *job = to ? json_pack("{s:s, s:b, s:s}", "job", "pull", "dry", (int)dry, "to", to)
-			 : json_pack("{s:s, s:b}", "job", "pull", "dry", (int)dry);
-	if (tether_send_take(serve->tether, PART_CHECK, job, error) < 0 ||
-	    tether_send_take(serve->tether, PART_LINK, json_pack("{s:s}", "connect", "pull"), error) < 0)
+	if (wish->file >= 0)
+		return begin_apply(serve, wish->file, error);
+	json_t *job = json_pack("{s:s, s:b, s:b, s:s*}", "job", "pull", "dry", (int)wish->dry, "mirror",
+				wish->mirror != NULL, "to", wish->to);
+	json_t *connect = json_pack("{s:s, s:s*}", "connect", wish->mirror ? "mirror" : "pull", "url", wish->mirror);
+	if (tether_send_take(serve->tether, PART_CHECK, job, error) < 0) {
+		json_decref(connect);
+		return -(int)error->code;
+	}
+	if (tether_send_take(serve->tether, PART_LINK, connect, error) < 0)
 		return -(int)error->code;
 	serve->pull = SERVE_PULL_CONNECTING;
 	serve->pull_deadline = clock_ticks_ms() + SERVE_CONNECT_MS;
@@ -63,11 +78,7 @@ void serve_pull_check(struct serve *serve, const json_t *packet)
 		serve->pull = SERVE_PULL_NONE;
 		serve_calls_answer(serve, SERVE_WAIT_PULL, json_incref(result));
 	} else if (refusal) {
-		int code = (int)json_integer_value(json_object_get(refusal, "code"));
-		const char *name = json_string_value(json_object_get(refusal, "name"));
-		const char *text = json_string_value(json_object_get(refusal, "text"));
-		error_set(&why, error_code_is_known(code) ? (enum error_code)code : ERROR_BUG, name ? name : "check",
-			  "%s", text ? text : "check refused without a reason");
+		packet_to_error(refusal, &why);
 		serve->pull = SERVE_PULL_NONE;
 		if (!serve_calls_wait(serve, SERVE_WAIT_PULL))
 			log_failure("pull", &why);
@@ -96,6 +107,10 @@ void serve_pull_tick(struct serve *serve)
 	if (serve->self_service == 0 || ticks < serve->self_service || serve->pull != SERVE_PULL_NONE)
 		return;
 	serve->self_service = ticks + 1000 * serve->settings->self_service_timer;
-	if (serve_pull_begin(serve, NULL, serve->settings->self_service_mode == HOOK_SELF_SERVICE_CHECK, &error) < 0)
+	const struct serve_wish wish = {
+		.file = -1,
+		.dry = serve->settings->self_service_mode == HOOK_SELF_SERVICE_CHECK,
+	};
+	if (serve_pull_begin(serve, &wish, &error) < 0)
 		log_failure("self-service", &error);
 }

@@ -154,12 +154,17 @@ int tether_start(struct tether *tether, struct error *error)
 	return 0;
 }
 
-int tether_send_take(struct tether *tether, enum part part, json_t *packet, struct error *error)
+int tether_pass_take(struct tether *tether, enum part part, json_t *packet, int fd, struct error *error)
 {
 	if (tether->up)
-		return packet_send_take(tether->sockets[part], packet, -1, error);
+		return packet_send_take(tether->sockets[part], packet, fd, error);
 	json_decref(packet);
 	return error_set(error, ERROR_UNREACHABLE, "part", "link, check and act are being started anew: try again");
+}
+
+int tether_send_take(struct tether *tether, enum part part, json_t *packet, struct error *error)
+{
+	return tether_pass_take(tether, part, packet, -1, error);
 }
 
 /* Long enough up: the next loss is a first one. */

@@ -25,6 +25,8 @@ int tether_new(struct loop *loop, const struct hook_settings *settings, const st
 int tether_start(struct tether *tether, struct error *error) MUST_CHECK;
 /* ERROR_UNREACHABLE "part" while the parts are down. The packet is consumed. */
 int tether_send_take(struct tether *tether, enum part part, json_t *packet, struct error *error) MUST_CHECK;
+/* With a descriptor beside it, which stays the caller's; -1: none. */
+int tether_pass_take(struct tether *tether, enum part part, json_t *packet, int fd, struct error *error) MUST_CHECK;
 /* For SIGCHLD. */
 void tether_reap(struct tether *tether);
 /* Ends the parts and waits, five seconds, then by force. What act has begun goes on. */

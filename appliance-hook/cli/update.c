@@ -1,12 +1,17 @@
 #include "appliance-hook/cli/update.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "appliance-hook/cli/door.h"
 #include "appliance-hook/cli/program.h"
 #include "appliance-hook/cli/say.h"
 #include "appliance-hook/cli/serve.h"
+#include "base/file.h"
+
+#define MIRROR_URL_MOST 2000
 
 static const char *text_of(const json_t *object, const char *name)
 {
@@ -14,26 +19,68 @@ static const char *text_of(const json_t *object, const char *name)
 	return text ? text : "";
 }
 
-static int ask(const struct command_line *line, bool dry, json_t **ret_result, struct error *error)
+static int ask_for(const struct command_line *line, const struct serve_wish *wish, json_t **ret_result,
+		   struct error *error)
 {
 	CLEANUP(hook_settings_free) struct hook_settings settings = {0};
-	const char *to = command_option(line, "--to");
-	json_t *request = to ? json_pack("{s:s, s:b, s:s}", "do", "pull", "dry", (int)dry, "to", to)
-			     : json_pack("{s:s, s:b}", "do", "pull", "dry", (int)dry);
-	CLEANUP(jsonio_free) json_t *asked = request;
+	CLEANUP(jsonio_free)
+	json_t *request = wish->file >= 0 ? json_pack("{s:s}", "do", "apply")
+					  : json_pack("{s:s, s:b, s:s*, s:s*}", "do", "pull", "dry", (int)wish->dry,
+						      "to", wish->to, "from", wish->mirror);
 	if (program_settings(line, &settings, error) < 0)
 		return -(int)error->code;
 	struct error asking = {0};
-	int result = door_ask(settings.state, TAKE(asked), say_progress, NULL, ret_result, &asking);
+	int result = door_ask_with(settings.state, TAKE(request), wish->file, say_progress, NULL, ret_result, &asking);
 	/* Nobody serves: this process does, for the one pull. */
 	if (result < 0 && strcmp(asking.name, "serve") == 0) {
 		asking = (struct error){0};
-		result = serve_once(&settings, to, dry, say_progress, NULL, ret_result, &asking);
+		result = serve_once(&settings, wish, say_progress, NULL, ret_result, &asking);
 	}
 	if (result < 0)
 		*error = asking;
 	say_progress_end();
 	return result;
+}
+
+static bool is_loopback(const char *host)
+{
+	static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		size_t length = strlen(names[i]);
+		if (strncmp(host, names[i], length) == 0 && (strcspn(host, "/") == length || host[length] == ':') &&
+		    !memchr(host, '@', strcspn(host, "/")))
+			return true;
+	}
+	return false;
+}
+
+/* Whatever comes is verified, but who listens learns what runs here, and may hold it back: plain HTTP only where nobody
+ * can, or where somebody says so. */
+static int check_mirror(const struct command_line *line, const char *url, struct error *error)
+{
+	if (strlen(url) > MIRROR_URL_MOST)
+		return error_set(error, ERROR_USAGE, "url", "a mirror's URL has %d bytes at most", MIRROR_URL_MOST);
+	if (strncmp(url, "https://", 8) == 0)
+		return 0;
+	if (strncmp(url, "http://", 7) != 0)
+		return error_set(error, ERROR_USAGE, "url", "%.100s is no https:// URL", url);
+	if (is_loopback(url + 7) || command_flag(line, "--insecure"))
+		return 0;
+	return error_set(error, ERROR_USAGE, "url",
+			 "%.100s is not encrypted: use https://, or say --insecure where you trust the line", url);
+}
+
+static int ask(const struct command_line *line, bool dry, json_t **ret_result, struct error *error)
+{
+	const struct serve_wish wish = {
+		.to = command_option(line, "--to"),
+		.mirror = command_option(line, "--from"),
+		.file = -1,
+		.dry = dry,
+	};
+	if (wish.mirror && check_mirror(line, wish.mirror, error) < 0)
+		return -(int)error->code;
+	return ask_for(line, &wish, ret_result, error);
 }
 
 /* A product that was rolled back is no success, whoever asked. */
@@ -47,11 +94,8 @@ static int judge(const json_t *result, struct error *error)
 						      : "see `appliance-hook receipt list`");
 }
 
-int update_pull(const struct command_line *line, void *context UNUSED, struct error *error)
+static int say_outcome(const struct command_line *line, const json_t *result, struct error *error)
 {
-	CLEANUP(jsonio_free) json_t *result = NULL;
-	if (ask(line, false, &result, error) < 0)
-		return -(int)error->code;
 	if (command_flag(line, "--json") && say_json(result, error) < 0)
 		return -(int)error->code;
 	if (judge(result, error) < 0)
@@ -61,6 +105,30 @@ int update_pull(const struct command_line *line, void *context UNUSED, struct er
 									  : "%s is installed\n",
 		       text_of(result, "version"));
 	return 0;
+}
+
+int update_pull(const struct command_line *line, void *context UNUSED, struct error *error)
+{
+	CLEANUP(jsonio_free) json_t *result = NULL;
+	if (ask(line, false, &result, error) < 0)
+		return -(int)error->code;
+	return say_outcome(line, result, error);
+}
+
+int update_apply(const struct command_line *line, void *context UNUSED, struct error *error)
+{
+	CLEANUP(jsonio_free) json_t *result = NULL;
+	const char *path = command_argument(line, 0);
+	CLEANUP(file_close) int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat status;
+	if (file < 0)
+		return error_set_errno(error, ERROR_DATA, "read", "%.200s cannot be opened", path);
+	if (fstat(file, &status) < 0 || !S_ISREG(status.st_mode))
+		return error_set(error, ERROR_DATA, "format", "%.200s is no file", path);
+	const struct serve_wish wish = {.file = file};
+	if (ask_for(line, &wish, &result, error) < 0)
+		return -(int)error->code;
+	return say_outcome(line, result, error);
 }
 
 static void say_plan(const json_t *result)

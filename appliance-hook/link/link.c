@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "appliance-hook/link/reflect.h"
 #include "appliance-hook/link/trunk.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -155,6 +156,26 @@ static const struct jsonio_field open_fields[] = {{"tunnel", JSONIO_STRING, true
 						  {"permanent", JSONIO_BOOLEAN, false, 0, false},
 						  {.name = NULL}};
 
+static const struct jsonio_field mirror_fields[] = {{"connect", JSONIO_STRING, true, 8, false},
+						    {"url", JSONIO_STRING, true, REFLECT_URL_MOST, false},
+						    {.name = NULL}};
+
+/* Whether the mirror is there its first fetch tells. */
+static int open_mirror(struct link *link, const json_t *message, struct error *error)
+{
+	int stream = -1, status = jsonio_check(message, mirror_fields, "serve's message", error);
+
+	if (status == 0)
+		status = reflect_start(jsonio_string(message, "url"), &stream, error);
+	if (status < 0) {
+		tell_parent(link, TRUNK_PULL, "closed", error);
+		return status;
+	}
+	tell_parent(link, TRUNK_PULL, "connected", NULL);
+	tell_check(link, json_pack("{s:s}", "stream", "pull"), stream);
+	return 0;
+}
+
 static int obey(struct link *link, const json_t *message, struct error *error)
 {
 	const char *tunnel = jsonio_string(message, "tunnel"), *connect = jsonio_string(message, "connect");
@@ -172,6 +193,8 @@ static int obey(struct link *link, const json_t *message, struct error *error)
 		trunk_free(&link->pull);
 		return trunk_new(&link->world, &pull, &link->pull, error);
 	}
+	if (connect && strcmp(connect, "mirror") == 0)
+		return open_mirror(link, message, error);
 	return error_set(error, ERROR_BUG, "serve", "serve asks link for something unknown");
 }
 

@@ -62,7 +62,7 @@ static const struct jsonio_field export_fields[] = {
 	END,
 };
 static const struct jsonio_field receipt_fields[] = {
-	{.name = "receipt", .type = JSONIO_OBJECT, .required = REQUIRED},
+	{.name = "receipt", .type = JSONIO_OBJECT, .required = REQUIRED, .most = 2},
 	END,
 };
 static const struct jsonio_field window_fields[] = {
