@@ -19,7 +19,7 @@ void ledger_free(struct ledger **ledger);
 /* Signed since `since`. */
 int64_t ledger_count(const struct ledger *ledger, enum ledger_kind kind, int64_t since);
 /* The highest ever signed, 0 when none: the fence of an appliance's orders (`subject` its key id), the version of
- * timestamps (subject "timestamp") and of the snapshots they named (subject "snapshot"). */
+ * timestamps (subject "timestamp") and of the snapshots they named (rules_snapshot_subject). */
 int64_t ledger_highest(const struct ledger *ledger, const char *subject);
 
 /* Appends and makes durable. `subject` NULL where nothing is to be remembered but the hour. */

@@ -1,6 +1,7 @@
 #include "orchestrator/signer/rules.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -136,8 +137,13 @@ int rules_allow(const struct rules *rules, const struct ledger *ledger, enum led
 	return 0;
 }
 
-int rules_timestamp(const struct rules *rules, const struct ledger *ledger, const json_t *snapshot, int64_t after,
-		    int64_t now, json_t **ret_document, struct error *error)
+void rules_snapshot_subject(const char *key, char ret_subject[static KEY_ID_MOST])
+{
+	snprintf(ret_subject, KEY_ID_MOST, "snapshot %.*s", KEY_ID_MOST - 10, key);
+}
+
+int rules_timestamp(const struct rules *rules, const struct ledger *ledger, const char *key, const json_t *snapshot,
+		    int64_t after, int64_t now, json_t **ret_document, struct error *error)
 {
 	static const struct jsonio_field fields[] = {
 		{"version", JSONIO_INTEGER, true, INT64_MAX, false},
@@ -156,7 +162,10 @@ int rules_timestamp(const struct rules *rules, const struct ledger *ledger, cons
 		status = check_limit(rules, ledger, LEDGER_TIMESTAMP, now, error);
 	if (status < 0)
 		return status;
-	int64_t version = jsonio_integer(snapshot, "version"), stamped = ledger_highest(ledger, "snapshot");
+	int64_t version = jsonio_integer(snapshot, "version"), stamped = 0;
+	char subject[KEY_ID_MOST];
+	rules_snapshot_subject(key, subject);
+	stamped = ledger_highest(ledger, subject);
 	if (version < 1 || version < stamped || version - stamped > RULES_STEP_MOST)
 		return error_set(error, ERROR_DATA, "version",
 				 "the signer has stamped snapshot %lld before and stamps none below it, or more than "

@@ -2,6 +2,7 @@
 #ifndef SIGNER_RULES_H
 #define SIGNER_RULES_H
 
+#include "keys/key.h"
 #include "orchestrator/signer/ledger.h"
 
 /* The signer's limits file: [limits] orders, entitlements, answers, timestamps, exports, each so many an hour. */
@@ -20,9 +21,15 @@ int rules_load(const char *path, struct rules *ret_rules, struct error *error) M
 int rules_allow(const struct rules *rules, const struct ledger *ledger, enum ledger_kind kind, const json_t *document,
 		int64_t now, const char **ret_subject, int64_t *ret_number, struct error *error) MUST_CHECK;
 
+/* The ledger's subject for the snapshots that the timestamp key with this id has stamped. A key's memory goes with it:
+ * after a theft of the snapshot key the directors give the timestamp role another key too, and the versions of the
+ * thief bind it no more (TUF 1.0 §6.2, recovery from fast-forward). */
+void rules_snapshot_subject(const char *key, char ret_subject[static KEY_ID_MOST]);
+
 /* The timestamp for a snapshot {version,length,sha256}: its version is above every one signed before and above `after`.
- * A snapshot below the last, or far above it, is refused ("version"). Caller owns *ret_document. */
-int rules_timestamp(const struct rules *rules, const struct ledger *ledger, const json_t *snapshot, int64_t after,
-		    int64_t now, json_t **ret_document, struct error *error) MUST_CHECK;
+ * A snapshot below the last that this key stamped, or far above it, is refused ("version"). Caller owns *ret_document.
+ */
+int rules_timestamp(const struct rules *rules, const struct ledger *ledger, const char *key, const json_t *snapshot,
+		    int64_t after, int64_t now, json_t **ret_document, struct error *error) MUST_CHECK;
 
 #endif

@@ -106,9 +106,12 @@ static int sign_timestamp(struct signer *signer, const json_t *request, json_t *
 
 	if (!json_is_object(snapshot) || after < 0 || after > SIGNER_AFTER_MOST)
 		return error_set(error, ERROR_DATA, "format", "a timestamp was asked for without a snapshot");
-	int status = rules_timestamp(&signer->rules, signer->ledger, snapshot, after, now, &document, error);
+	const char *key = key_id(key_secret_public(signer->timestamp));
+	char subject[KEY_ID_MOST];
+	rules_snapshot_subject(key, subject);
+	int status = rules_timestamp(&signer->rules, signer->ledger, key, snapshot, after, now, &document, error);
 	if (status == 0)
-		status = ledger_remember(signer->ledger, now, "snapshot", jsonio_integer(snapshot, "version"), error);
+		status = ledger_remember(signer->ledger, now, subject, jsonio_integer(snapshot, "version"), error);
 	if (status == 0)
 		status = ledger_append(signer->ledger, LEDGER_TIMESTAMP, now, "timestamp",
 				       jsonio_integer(document, "version"), error);

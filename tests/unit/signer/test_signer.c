@@ -196,21 +196,26 @@ static void timestamps_go_up(void **state)
 	memset(hex, 'a', sizeof hex - 1);
 	hex[sizeof hex - 1] = 0;
 	CLEANUP(jsonio_free) json_t *snapshot = json_pack("{s:i, s:i, s:s}", "version", 4, "length", 10, "sha256", hex);
-	assert_ok(rules_timestamp(&desk.rules, desk.ledger, snapshot, 9, NOW, &first, &error), error);
+	assert_ok(rules_timestamp(&desk.rules, desk.ledger, "k", snapshot, 9, NOW, &first, &error), error);
 	assert_int_equal(jsonio_integer(first, "version"), 10);
-	assert_ok(ledger_remember(desk.ledger, NOW, "snapshot", 4, &error), error);
+	assert_ok(ledger_remember(desk.ledger, NOW, "snapshot k", 4, &error), error);
 	assert_ok(ledger_append(desk.ledger, LEDGER_TIMESTAMP, NOW, "timestamp", 10, &error), error);
 	assert_int_equal(ledger_count(desk.ledger, LEDGER_TIMESTAMP, NOW), 1);
-	assert_ok(rules_timestamp(&desk.rules, desk.ledger, snapshot, 0, NOW, &second, &error), error);
+	assert_ok(rules_timestamp(&desk.rules, desk.ledger, "k", snapshot, 0, NOW, &second, &error), error);
 	assert_int_equal(jsonio_integer(second, "version"), 11);
 	CLEANUP(jsonio_free) json_t *older = json_pack("{s:i, s:i, s:s}", "version", 3, "length", 10, "sha256", hex);
 	CLEANUP(jsonio_free) json_t *none = NULL;
-	assert_refused(rules_timestamp(&desk.rules, desk.ledger, older, 0, NOW, &none, &error), error, ERROR_DATA,
+	assert_refused(rules_timestamp(&desk.rules, desk.ledger, "k", older, 0, NOW, &none, &error), error, ERROR_DATA,
 		       "version");
 	CLEANUP(jsonio_free)
 	json_t *last = json_pack("{s:I, s:i, s:s}", "version", (json_int_t)INT64_MAX, "length", 10, "sha256", hex);
-	assert_refused(rules_timestamp(&desk.rules, desk.ledger, last, 0, NOW, &none, &error), error, ERROR_DATA,
+	assert_refused(rules_timestamp(&desk.rules, desk.ledger, "k", last, 0, NOW, &none, &error), error, ERROR_DATA,
 		       "version");
+	/* Another key has stamped nothing yet: a thief's versions are forgotten with the key that stamped them. */
+	CLEANUP(jsonio_free) json_t *recovered = NULL;
+	assert_ok(rules_timestamp(&desk.rules, desk.ledger, "other", older, 0, NOW, &recovered, &error), error);
+	assert_true(jsonio_integer(recovered, "version") > 10);
+
 	ledger_free(&desk.ledger);
 }
 
