@@ -73,9 +73,7 @@ struct journal_state {
 	int64_t fallback_time; /* when data began to be written by the new version */
 };
 
-/* The step's row in `run`, or NULL. The last one of that name. */
-const struct journal_step *journal_step_find(const struct journal_run *run, const char *name);
-/* Whether it was begun; whether it ended well. */
+/* Whether a step was begun; whether the last of that name ended well. */
 bool journal_step_begun(const struct journal_run *run, const char *name);
 bool journal_step_is_ok(const struct journal_run *run, const char *name);
 

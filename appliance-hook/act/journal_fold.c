@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 #define RUN(member)   offsetof(struct journal_state, run.member)
 #define STATE(member) offsetof(struct journal_state, member)
 #define ROOM(member)  sizeof(((struct journal_state *)0)->member)
@@ -69,12 +71,13 @@ bool journal_stage_is_open(enum journal_stage stage)
 	return ((BIT(PREPARING) | BIT(SWITCHED) | BIT(REBOOTING) | BIT(CHECKING) | BIT(ROLLING_BACK)) >> stage) & 1;
 }
 
-bool journal_fold_allows(enum journal_stage from, enum journal_stage to)
+static bool allows(enum journal_stage from, enum journal_stage to)
 {
 	return (edges[from] >> to) & 1;
 }
 
-const struct journal_step *journal_step_find(const struct journal_run *run, const char *name)
+/* The last one of that name, or NULL. */
+static const struct journal_step *find_step(const struct journal_run *run, const char *name)
 {
 	for (size_t i = run->step_count; i > 0; i--)
 		if (strcmp(run->steps[i - 1].name, name) == 0)
@@ -84,12 +87,12 @@ const struct journal_step *journal_step_find(const struct journal_run *run, cons
 
 bool journal_step_begun(const struct journal_run *run, const char *name)
 {
-	return journal_step_find(run, name) != NULL;
+	return find_step(run, name) != NULL;
 }
 
 bool journal_step_is_ok(const struct journal_run *run, const char *name)
 {
-	const struct journal_step *step = journal_step_find(run, name);
+	const struct journal_step *step = find_step(run, name);
 
 	return step && strcmp(step->result, "ok") == 0;
 }
@@ -140,7 +143,7 @@ static int fold_state(struct journal_state *state, const json_t *line, struct er
 
 	if (!name || find_stage(name, &next) < 0)
 		return malformed(error, "a state that is not known");
-	if (!journal_fold_allows(state->stage, next))
+	if (!allows(state->stage, next))
 		return error_set(error, ERROR_DATA, "journal", "there is no way from %s to %s",
 				 stage_names[state->stage], stage_names[next]);
 	int64_t time = json_integer_value(json_object_get(line, "time"));
@@ -244,8 +247,8 @@ static int fold_base(struct journal_state *state, const json_t *line, struct err
 		const char *result = json_string_value(json_array_get(row, 1));
 		if (!name || !result || strlen(name) >= sizeof step->name || strlen(result) >= sizeof step->result)
 			return malformed(error, "a step without its name");
-		strcpy(step->name, name);
-		strcpy(step->result, result);
+		text_copy(step->name, sizeof step->name, name);
+		text_copy(step->result, sizeof step->result, result);
 		step->ms = json_integer_value(json_array_get(row, 2));
 	}
 	return 0;

@@ -4,7 +4,6 @@
 
 #include "appliance-hook/act/journal.h"
 
-bool journal_fold_allows(enum journal_stage from, enum journal_stage to);
 /* One line that folds to all of `state` but its number: how a journal begins anew. NULL when memory ends. */
 json_t *journal_fold_base(const struct journal_state *state);
 /* `line` without its hash; changes *state only when the line is well-formed and its edge exists. */

@@ -167,8 +167,7 @@ int layout_hooks(const struct layout *layout, const char *version, int *ret_fd, 
 	return 0;
 }
 
-/* Owners can be compared only where they could be given. */
-static unsigned strictness(void)
+unsigned layout_strictness(void)
 {
 	return geteuid() == 0 ? TREE_SEALED | TREE_OWNERS : TREE_SEALED;
 }
@@ -185,11 +184,11 @@ int layout_verify(const struct layout *layout, const char *version, struct error
 	if (status == 0)
 		status = point_pass("act.verify.tree", error);
 	if (status == 0)
-		status = tree_verify(tree, manifest, MANIFEST_TREE, strictness(), error);
+		status = tree_verify(tree, manifest, MANIFEST_TREE, layout_strictness(), error);
 	if (status == 0)
 		status = layout_hooks(layout, version, &hooks, error);
 	if (status == 0 && hooks >= 0)
-		status = tree_verify(hooks, manifest, MANIFEST_HOOKS, strictness(), error);
+		status = tree_verify(hooks, manifest, MANIFEST_HOOKS, layout_strictness(), error);
 	for (size_t i = 0; status == 0 && hooks < 0 && i < manifest->entry_count; i++)
 		if (manifest->entries[i].root == MANIFEST_HOOKS)
 			status =

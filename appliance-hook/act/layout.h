@@ -38,6 +38,8 @@ int layout_release(const struct layout *layout, const char *version, int *ret_fd
 /* hooks/V, open; -1 without an error when the release has none. */
 int layout_hooks(const struct layout *layout, const char *version, int *ret_fd, struct error *error) MUST_CHECK;
 
+/* tree_verify's flags here: owners can be compared only where they could be given. */
+unsigned layout_strictness(void);
 /* Whether the tree and the hooks of V are, byte for byte, what its manifest says. */
 int layout_verify(const struct layout *layout, const char *version, struct error *error) MUST_CHECK;
 

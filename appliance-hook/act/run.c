@@ -17,7 +17,7 @@ const struct journal_run *run_now(const struct run *run)
 	return &journal_state(run->journal)->run;
 }
 
-void run_tell(struct run *run, const char *step, const char *text)
+static void tell(struct run *run, const char *step, const char *text)
 {
 	const char *state = journal_stage_name(journal_state(run->journal)->stage);
 
@@ -34,7 +34,7 @@ int run_enter_take(struct run *run, enum journal_stage stage, json_t *fields, st
 
 	if (status < 0)
 		return status;
-	run_tell(run, "", NULL);
+	tell(run, "", NULL);
 	snprintf(point, sizeof point, "act.state.%s", journal_stage_name(stage));
 	return point_pass(point, error);
 }
@@ -55,7 +55,7 @@ static int finish(struct run *run, const char *name, int status, int64_t began, 
 				  status == 0 ? NULL : error->text, &journal_error);
 
 	if (status < 0) {
-		run_tell(run, name, error->text);
+		tell(run, name, error->text);
 		return status;
 	}
 	if (written < 0)
@@ -70,7 +70,7 @@ int run_do(struct run *run, const char *name, run_step *step, struct error *erro
 
 	if (status < 0)
 		return status;
-	run_tell(run, name, NULL);
+	tell(run, name, NULL);
 	status = pass(name, "begin", error);
 	if (status == 0)
 		status = step(run, error);
@@ -87,7 +87,7 @@ int run_do_anyway(struct run *run, const char *name, run_step *step, struct erro
 
 	if (!begun)
 		log_failure("journal", &unwritten);
-	run_tell(run, name, NULL);
+	tell(run, name, NULL);
 	struct error fault = {0};
 	/* A fault here is one of the disk: the way back does not wait for room. */
 	if (pass(name, "begin", &fault) < 0)
@@ -99,7 +99,7 @@ int run_do_anyway(struct run *run, const char *name, run_step *step, struct erro
 				 status == 0 ? NULL : error->text, &unwritten) < 0)
 		log_failure("journal", &unwritten);
 	if (status < 0)
-		run_tell(run, name, error->text);
+		tell(run, name, error->text);
 	return status;
 }
 

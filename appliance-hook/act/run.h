@@ -36,7 +36,6 @@ int run_do_anyway(struct run *run, const char *name, run_step *step, struct erro
 
 /* The next state, with its fields (consumed). */
 int run_enter_take(struct run *run, enum journal_stage stage, json_t *fields, struct error *error) MUST_CHECK;
-void run_tell(struct run *run, const char *step, const char *text);
 
 const struct journal_run *run_now(const struct run *run); /* borrowed */
 

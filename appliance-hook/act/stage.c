@@ -166,18 +166,13 @@ static bool has_hooks(const struct manifest *manifest)
 	return false;
 }
 
-static unsigned strictness(void)
-{
-	return geteuid() == 0 ? TREE_SEALED | TREE_OWNERS : TREE_SEALED;
-}
-
 static int own_part(const struct seal *seal, int directory, enum manifest_root root, struct error *error)
 {
 	int status = tree_own(directory, seal->manifest, root, error);
 
 	if (status == 0)
 		status = point_pass("act.seal.verify", error);
-	return status == 0 ? tree_verify(directory, seal->manifest, root, strictness(), error) : status;
+	return status == 0 ? tree_verify(directory, seal->manifest, root, layout_strictness(), error) : status;
 }
 
 /* From the top: once the directory is root's and closed, nobody comes in any more by its name; tree_own then takes what
