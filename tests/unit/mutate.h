@@ -149,7 +149,7 @@ static void mutate_bits(const struct mutate *mutate, const struct buffer *text, 
 }
 
 /* A signed file all of whose signatures are needed: what is signed, and each signature. */
-static void mutate_envelope(const struct mutate *mutate, const struct buffer *text, size_t bit_step)
+UNUSED static void mutate_envelope(const struct mutate *mutate, const struct buffer *text, size_t bit_step)
 {
 	CLEANUP(jsonio_free) json_t *whole = NULL;
 	struct error error = {0};
