@@ -1,5 +1,6 @@
 """docs/RELEASE-ENGINEERING.md, tried by a newcomer: its own commands, in its order, each at the machine of the person that it
 names; between them appliances that joined at the beginning go on installing. What the document says must happen, does."""
+import hashlib
 import json
 import os
 import pathlib
@@ -7,9 +8,13 @@ import re
 import shutil
 import subprocess
 
+import nacl.pwhash
+import nacl.secret
+import nacl.signing
 import pytest
+from securesystemslib.formats import encode_canonical
 
-from house import PROGRAMS, Appliance, Centre
+from house import PROGRAMS, Appliance, Centre, wait_until
 
 DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "RELEASE-ENGINEERING.md"
 PEOPLE = ("alice", "bob", "dora", "dan", "dave", "centre")
@@ -45,6 +50,9 @@ class Ceremony:
         (self.programs / "nightshift").write_text('#!/bin/sh\nexec %s --config %s "$@"\n' %
                                                   (PROGRAMS["nightshift"], centre.configuration))
         (self.programs / "nightshift").chmod(0o755)
+        # The service of this house is restarted by the test.
+        (self.programs / "systemctl").write_text('#!/bin/sh\n[ "$*" = "restart nightshiftd" ]\n')
+        (self.programs / "systemctl").chmod(0o755)
         for person in PEOPLE:
             self.machine(person).mkdir()
             (self.machine(person) / "credentials").mkdir()
@@ -110,9 +118,44 @@ def join(ceremony, centre, name):
     return box
 
 
-def install(centre, box, version):
-    centre.wait(centre.book(box.name, version), "committed")
-    assert box.current() == version and box.product() == "demo " + version
+def install(centre, box, release):
+    centre.wait(centre.book(box.name, release), "committed")
+    assert box.current() == release and box.product() == "demo " + release
+
+
+def version(box, role):
+    """Of what the appliance trusts."""
+    return json.loads((box.state / "trust" / "metadata" / (role + ".json")).read_text())["signed"]["version"]
+
+
+def open_key(path, passphrase):
+    """The signing key of a file that `key new` made, sealed or not, by the format's own description."""
+    document = json.loads(path.read_text())
+    secret = bytes.fromhex(document["secret"])
+    if document["seal"] == "argon2id-secretbox":
+        key = nacl.pwhash.argon2id.kdf(32, passphrase.encode(), bytes.fromhex(document["salt"]), document["operations"],
+                                       document["memory"])
+        secret = nacl.secret.SecretBox(key).decrypt(secret, bytes.fromhex(document["nonce"]))
+    identity = hashlib.sha256(encode_canonical(document["public"]).encode()).hexdigest()
+    return identity, nacl.signing.SigningKey(secret)
+
+
+def fast_forward(ceremony, repository, publisher):
+    """The thief was at the support centre too: snapshot and timestamp numbered where nobody follows."""
+    def sign(document, key):
+        identity, secret = key
+        signature = secret.sign(encode_canonical(document).encode()).signature.hex()
+        return json.dumps({"signed": document, "signatures": [{"keyid": identity, "sig": signature}]}).encode()
+    metadata = repository / "metadata"
+    newest = max(metadata.glob("*.snapshot.json"), key=lambda path: int(path.name.split(".")[0]))
+    snapshot = json.loads(newest.read_text())["signed"]
+    snapshot["version"] = 2 ** 52
+    content = sign(snapshot, open_key(ceremony.machine("alice") / "keys" / publisher, "the passphrase of alice"))
+    (metadata / ("%d.snapshot.json" % snapshot["version"])).write_bytes(content)
+    line = {"version": snapshot["version"], "length": len(content), "hashes": {"sha256": hashlib.sha256(content).hexdigest()}}
+    timestamp = {"_type": "timestamp", "spec_version": "1.0.31", "version": 2 ** 52, "expires": snapshot["expires"],
+                 "meta": {"snapshot.json": line}}
+    (metadata / "timestamp.json").write_bytes(sign(timestamp, open_key(ceremony.centre.directory / "keys" / "timestamp", "")))
 
 
 def forge(ceremony, repository, version, keys, publisher):
@@ -185,22 +228,26 @@ def test_document_as_it_stands(ceremony):
     install(centre, box, "3.0")
     spare.serve()
     install(centre, spare, "3.0")
-    for follower in (box, spare):
-        root = json.loads((follower.state / "trust" / "metadata" / "root.json").read_text())
-        assert root["signed"]["version"] == 2
+    assert version(box, "root") == version(spare, "root") == 2
 
     # A whole threshold is stolen, and the thief gets as far as a box.
     stolen = ceremony.copy("broken-into")
     codes, published = forge(ceremony, stolen, "99.0.0", [("alice", "alice"), ("bob", "bob2")], "publisher")
     assert codes == [0, 0] and published.returncode == 0
+    fast_forward(ceremony, stolen, "publisher")
     centre.nightshift("release", "import", stolen)
     install(centre, spare, "99.0.0")
+    assert version(box, "snapshot") < 100 and version(spare, "snapshot") == 2 ** 52
     play("A key has leaked")
+    centre.restart()
+    for follower in (box, spare):
+        wait_until("the hook calls again", follower.connected)
     assert "neither a root nor a targets key" in ceremony.sign("alice", "keys/alice", 65)
     assert centre.nightshift("release", "import", stolen, check=False).returncode == 65
     install(centre, box, "4.0")
     spare.hook("rollback")
     assert spare.product() == "demo 3.0"
     install(centre, spare, "4.0")
+    assert version(spare, "snapshot") < 100 and version(spare, "root") == 3
 
     assert done == [chapter for chapter in dict.fromkeys(block[0] for block in blocks())], "a chapter was not played"
