@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -65,4 +66,41 @@ int packet_wait(int socket, int64_t deadline, json_t **ret_object, int *ret_fd, 
 		if (count > 0)
 			return packet_receive(socket, ret_object, ret_fd, error);
 	}
+}
+
+/* A sentence may quote the name of a file, or be cut inside of a letter; what is not UTF-8 is no JSON. */
+static json_t *text_of(const char *bytes)
+{
+	char plain[sizeof((struct error *)NULL)->text];
+	json_t *text = json_string(bytes);
+
+	if (text)
+		return text;
+	snprintf(plain, sizeof plain, "%s", bytes);
+	for (char *at = plain; *at; at++)
+		if ((unsigned char)*at >= 0x80)
+			*at = '?';
+	return json_string(plain);
+}
+
+json_t *packet_from_error(const struct error *error)
+{
+	return json_pack("{s:i, s:o, s:o}", "code", (int)error->code, "name", text_of(error->name), "text",
+			 text_of(error->text));
+}
+
+json_t *packet_refusal(const struct error *error)
+{
+	return json_pack("{s:o}", "error", packet_from_error(error));
+}
+
+int packet_to_error(const json_t *object, struct error *error)
+{
+	int64_t code = jsonio_integer(object, "code");
+	const char *name = jsonio_string(object, "name"), *text = jsonio_string(object, "text");
+
+	/* What another calls a success is no success. */
+	return error_set(error,
+			 code <= UINT8_MAX && error_code_is_known((int)code) ? (enum error_code)code : ERROR_DATA,
+			 name ? name : "refused", "%s", text ? text : "the other side refused without a reason");
 }

@@ -16,5 +16,10 @@ int packet_send_take(int socket, json_t *object, int fd, struct error *error) MU
 int packet_receive(int socket, json_t **ret_object, int *ret_fd, struct error *error) MUST_CHECK;
 /* Waits at most until `deadline` (clock_ticks_ms): ERROR_UNREACHABLE "timeout". */
 int packet_wait(int socket, int64_t deadline, json_t **ret_object, int *ret_fd, struct error *error) MUST_CHECK;
+/* An error as an object {code, name, text}, and {"error":{…}} around it; NULL when memory ends. */
+json_t *packet_from_error(const struct error *error);
+json_t *packet_refusal(const struct error *error);
+/* And back: fills `error` and returns its negative code, never 0, whatever the object holds. NULL: no reason given. */
+int packet_to_error(const json_t *object, struct error *error);
 
 #endif

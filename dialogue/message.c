@@ -197,18 +197,3 @@ int message_write(struct buffer *output, enum message_side from, enum message_ty
 	int status = jsonio_write(body, false, &text, error);
 	return status < 0 ? status : frame_write(output, (uint16_t)type, flags, id, text.data, text.size, error);
 }
-
-json_t *message_from_error(const struct error *error)
-{
-	return json_pack("{s:i, s:s, s:s}", "code", (int)error->code, "name", error->name, "text", error->text);
-}
-
-int message_to_error(const json_t *body, struct error *error)
-{
-	int code = (int)jsonio_integer(body, "code");
-	const char *name = jsonio_string(body, "name"), *text = jsonio_string(body, "text");
-
-	/* What a peer calls a success is no success. */
-	return error_set(error, error_code_is_known(code) ? (enum error_code)code : ERROR_DATA,
-			 name ? name : "dialogue", "%s", text ? text : "the peer refused without a reason");
-}

@@ -3,7 +3,7 @@
 #ifndef DIALOGUE_MESSAGE_H
 #define DIALOGUE_MESSAGE_H
 
-#include "base/jsonio.h"
+#include "base/packet.h"
 #include "dialogue/frame.h"
 
 #define MESSAGE_PROTOCOL 1
@@ -35,8 +35,6 @@ int message_write(struct buffer *output, enum message_side from, enum message_ty
                   const json_t *body, struct error *error) MUST_CHECK;
 const char *message_name(enum message_type type);
 
-/* An error as the body of a FRAME_ERROR reply, and back. */
-json_t *message_from_error(const struct error *error);
-int message_to_error(const json_t *body, struct error *error) MUST_CHECK;
+/* The body of a FRAME_ERROR reply is packet_from_error's. */
 
 #endif

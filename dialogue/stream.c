@@ -102,7 +102,7 @@ int stream_send_data(struct stream *stream, enum message_type type, uint64_t id,
 int stream_send_error(struct stream *stream, enum message_type type, uint64_t id, const struct error *why,
 		      struct error *error)
 {
-	CLEANUP(jsonio_free) json_t *body = message_from_error(why);
+	CLEANUP(jsonio_free) json_t *body = packet_from_error(why);
 
 	return stream_send(stream, type, FRAME_REPLY | FRAME_ERROR, id, body, error);
 }
@@ -224,7 +224,7 @@ int stream_ask(struct stream *stream, enum message_type type, const json_t *body
 			return status;
 		if (message.id == id && message.type == type && (message.flags & FRAME_REPLY)) {
 			if (message.flags & FRAME_ERROR)
-				status = message_to_error(message.body, error);
+				status = packet_to_error(message.body, error);
 			else
 				*ret_reply = TAKE(message.body);
 			stream_message_free(&message);

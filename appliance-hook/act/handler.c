@@ -281,10 +281,7 @@ int handler_run(int session, const struct handler_peer *peer, const struct hook_
 		if (dispatch(&handler, request, &why) == 0)
 			continue;
 		log_failure("request", &why);
-		status = packet_send_take(session,
-					  json_pack("{s:{s:i,s:s,s:s}}", "error", "code", (int)why.code, "name",
-						    why.name, "text", why.text),
-					  -1, error);
+		status = packet_send_take(session, packet_refusal(&why), -1, error);
 	}
 	return status;
 }

@@ -9,22 +9,6 @@
 
 enum { WAKE_MS = 1000 };
 
-static const struct jsonio_field error_fields[] = {
-	{"code", JSONIO_INTEGER, true, 255, false},
-	{"name", JSONIO_STRING, true, sizeof(((struct error *)0)->name) - 1, false},
-	{"text", JSONIO_STRING, true, sizeof(((struct error *)0)->text) - 1, false},
-	{0},
-};
-
-static int refuse(const json_t *body, struct error *error)
-{
-	if (jsonio_check(body, error_fields, "act's refusal", error) < 0)
-		return -(int)error->code;
-	int code = (int)jsonio_integer(body, "code");
-	return error_set(error, error_code_is_known(code) ? (enum error_code)code : ERROR_BUG,
-			 jsonio_string(body, "name"), "%s", jsonio_string(body, "text"));
-}
-
 /* Sorts one packet of act's: an event goes to the watch, an answer ends the wait. */
 static int take_packet(const json_t *packet, const struct actor_watch *watch, json_t **ret_ok, bool *ret_done,
 		       struct error *error)
@@ -37,7 +21,7 @@ static int take_packet(const json_t *packet, const struct actor_watch *watch, js
 	}
 	const json_t *refusal = json_object_get(packet, "error");
 	if (refusal)
-		return refuse(refusal, error);
+		return packet_to_error(refusal, error);
 	json_t *ok = json_object_get(packet, "ok");
 	if (!json_is_object(ok))
 		return error_set(error, ERROR_BUG, "act", "act answered neither ok nor error");

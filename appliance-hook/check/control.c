@@ -73,7 +73,7 @@ static int take_answer(struct session *session, const struct stream_message *mes
 		return error_set(error, ERROR_DATA, "dialogue", "an answer to %s came that nobody waits for",
 				 message_name(message->type));
 	if (message->flags & FRAME_ERROR) {
-		if (message_to_error(message->body, error) < 0)
+		if (packet_to_error(message->body, error) < 0)
 			return -(int)error->code;
 		return error_prefix(error, "the orchestrator refuses this appliance");
 	}

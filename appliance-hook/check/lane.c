@@ -55,7 +55,7 @@ int lane_take(struct lane *lane, const struct stream_message *message, bool *ret
 {
 	lane->heard = clock_ticks_ms();
 	if (message->flags & FRAME_ERROR) {
-		if (message_to_error(message->body, error) < 0)
+		if (packet_to_error(message->body, error) < 0)
 			return -(int)error->code;
 		return error_prefix(error, "blob %zu", lane->blob);
 	}

@@ -12,7 +12,7 @@ static int take_part(const struct stream_message *message, const char *name, siz
 		     bool *ret_done, struct error *error)
 {
 	if (message->flags & FRAME_ERROR) {
-		if (message_to_error(message->body, error) < 0)
+		if (packet_to_error(message->body, error) < 0)
 			return -(int)error->code;
 		return error_prefix(error, "%s", name);
 	}

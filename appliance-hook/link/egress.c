@@ -126,7 +126,7 @@ static void answer(int socket, const struct egress_route *route, int64_t deadlin
 	if (egress_connect(route, deadline, &fd, &error) == 0)
 		packet = json_pack("{s:b}", "connected", 1);
 	else
-		packet = json_pack("{s:i, s:s, s:s}", "code", (int)error.code, "name", error.name, "text", error.text);
+		packet = packet_from_error(&error);
 	if (packet_send_take(socket, packet, fd, &unsent) < 0)
 		_exit(1);
 }
@@ -170,12 +170,8 @@ int egress_finish_take(int answer_socket, int *ret_fd, struct error *error)
 
 	if (status < 0)
 		return error_prefix(error, "connecting");
-	if (fd < 0) {
-		int code = (int)jsonio_integer(packet, "code");
-		const char *name = jsonio_string(packet, "name"), *text = jsonio_string(packet, "text");
-		return error_set(error, error_code_is_known(code) && code ? (enum error_code)code : ERROR_BUG,
-				 name ? name : "connect", "%s", text ? text : "no connection and no reason");
-	}
+	if (fd < 0)
+		return packet_to_error(packet, error);
 	*ret_fd = fd;
 	return 0;
 }

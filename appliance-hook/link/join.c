@@ -68,7 +68,7 @@ static int read_reply(struct attempt *attempt, bool *ret_got)
 		status = error_set(attempt->error, ERROR_DATA, "dialogue",
 				   "the hub answers the join with something else");
 	else if (reply.flags & FRAME_ERROR)
-		status = message_to_error(reply.body, attempt->error);
+		status = packet_to_error(reply.body, attempt->error);
 	else
 		snprintf(attempt->name, sizeof attempt->name, "%s", jsonio_string(reply.body, "appliance"));
 	stream_message_free(&reply);
@@ -233,7 +233,7 @@ static json_t *run(const struct joincode *code, const struct link_settings *sett
 	if (status == 0)
 		status = talk(&attempt, code, settings, seed, product, &error);
 	if (status < 0)
-		return json_pack("{s:i, s:s, s:s}", "code", (int)error.code, "name", error.name, "text", error.text);
+		return packet_from_error(&error);
 	hash_to_hex(attempt.host_key, sizeof attempt.host_key, key);
 	return json_pack("{s:s, s:s}", "appliance", attempt.name, "host_key", key);
 }
@@ -248,7 +248,7 @@ static int read_result(int socket, char *ret_name, uint8_t *ret_host_key, struct
 		return error_prefix(error, "joining");
 	const char *name = jsonio_string(result, "appliance"), *key = jsonio_string(result, "host_key");
 	if (!name || !key || strlen(name) >= LINK_NAME_MOST)
-		return message_to_error(result, error);
+		return packet_to_error(result, error);
 	status = hash_from_hex(key, ret_host_key, SECRET_ED25519_PUBLIC, error);
 	if (status == 0)
 		snprintf(ret_name, LINK_NAME_MOST, "%s", name);

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/packet.h"
 #include "orchestrator/api/api_route.h"
 #include "orchestrator/store/store_technician.h"
 
@@ -139,9 +140,8 @@ static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned sta
 static enum MHD_Result send_file(struct MHD_Connection *connection, int file)
 {
 	struct stat status;
-	struct MHD_Response *response = fstat(file, &status) < 0
-						? NULL
-						: MHD_create_response_from_fd64((uint64_t)status.st_size, file);
+	struct MHD_Response *response =
+		fstat(file, &status) < 0 ? NULL : MHD_create_response_from_fd64((uint64_t)status.st_size, file);
 
 	if (!response) {
 		close(file);
@@ -159,9 +159,7 @@ static enum MHD_Result send_file(struct MHD_Connection *connection, int file)
 static enum MHD_Result send_error(struct MHD_Connection *connection, const struct error *failure)
 {
 	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(ANSWER_MOST);
-	CLEANUP(jsonio_free)
-	json_t *answer = json_pack("{s:{s:i,s:s,s:s}}", "error", "code", (int)failure->code, "name", failure->name,
-				   "text", failure->text);
+	CLEANUP(jsonio_free) json_t *answer = packet_refusal(failure);
 	struct error error;
 
 	if (!answer || jsonio_write(answer, false, &text, &error) < 0 || buffer_append(&text, "\n", 1, &error) < 0)

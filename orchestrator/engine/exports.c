@@ -167,7 +167,7 @@ static _Noreturn void be_writer(const struct engine *engine, int answer, pid_t p
 	if (result == 0)
 		result = write_file(engine, name, slip, entitlement, offline, &error);
 	json_t *answered =
-		result == 0 ? json_pack("{s:{}}", "ok") : json_pack("{s:o}", "error", message_from_error(&error));
+		result == 0 ? json_pack("{s:{}}", "ok") : packet_refusal(&error);
 	result = packet_send_take(answer, answered, -1, &lost);
 	_exit(result == 0 ? 0 : ERROR_BUG);
 }
@@ -185,7 +185,7 @@ static void finish_take(struct engine *engine, int64_t task, json_t *result)
 static void refuse(struct engine *engine, int64_t task, const struct error *why)
 {
 	log_failure("export", why);
-	finish_take(engine, task, json_pack("{s:o}", "error", message_from_error(why)));
+	finish_take(engine, task, packet_refusal(why));
 }
 
 void exports_drop(struct engine *engine)
@@ -214,7 +214,7 @@ static void child_ready(void *context, int fd, uint32_t events UNUSED)
 		finish_take(engine, export->task, json_incref(export->result));
 	} else {
 		const json_t *refusal = jsonio_member(message, "error");
-		if (!refusal || message_to_error(refusal, &error) == 0)
+		if (!refusal || packet_to_error(refusal, &error) == 0)
 			error_set(&error, ERROR_BUG, "export", "the export ended without an answer");
 		refuse(engine, export->task, &error);
 	}

@@ -16,7 +16,7 @@ static void finish(struct session *session, const json_t *result)
 
 static void finish_refused(struct session *session, const struct error *why)
 {
-	CLEANUP(jsonio_free) json_t *body = message_from_error(why), *result = json_pack("{s:O}", "error", body);
+	CLEANUP(jsonio_free) json_t *body = packet_from_error(why), *result = json_pack("{s:O}", "error", body);
 	finish(session, result);
 }
 

@@ -139,7 +139,7 @@ static int take_answer(struct talk *talk, const struct stream_message *message, 
 	}
 	if (message->flags & FRAME_ERROR) {
 		struct error why = {0};
-		if (message_to_error(message->body, &why) == 0)
+		if (packet_to_error(message->body, &why) == 0)
 			error_set(&why, ERROR_DATA, "dialogue", "the appliance refuses without a reason");
 		answer_question(question, NULL, &why);
 		return 0;

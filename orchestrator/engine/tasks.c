@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/packet.h"
 #include "orchestrator/engine/engine_inner.h"
 #include "orchestrator/store/store_task.h"
 
@@ -18,8 +19,9 @@ static void finish_take(struct engine *engine, const struct store_task *task, js
 static void refuse(struct engine *engine, const struct store_task *task, enum error_code code, const char *name,
 		   const char *text)
 {
-	finish_take(engine, task,
-		    json_pack("{s:{s:i, s:s, s:s}}", "error", "code", (int)code, "name", name, "text", text));
+	struct error why = {0};
+	error_set(&why, code, name, "%s", text);
+	finish_take(engine, task, packet_refusal(&why));
 }
 
 /* Between two streams of one connection the next HELLO is on its way, and a tunnel that was lost a moment ago may be
@@ -41,9 +43,9 @@ static void do_plan(struct engine *engine, const struct store_task *task)
 	if (session_free_for(session, &why)) {
 		session_begin(session, SESSION_PLAN, "");
 		session->task = task->id;
+		session->task_asked = task->requested;
 		snprintf(session->version, sizeof session->version, "%.*s", STORE_NAME_SIZE - 1, task->argument);
 		return;
-		session->task_asked = task->requested;
 	}
 	if (!strcmp(why, "tunnel")) {
 		snprintf(text, sizeof text,

@@ -201,9 +201,7 @@ int import_main(int result_fd, int source, int releases)
 	log_start("import", LOG_LEVEL_INFO);
 	int status = run(&import, &list, &error);
 	trust_free(&import.trust);
-	json_t *answer = status == 0 ? json_pack("{s:O}", "releases", list)
-				     : json_pack("{s:{s:i, s:s, s:s}}", "error", "code", (int)error.code, "name",
-						 error.name, "text", error.text);
+	json_t *answer = status == 0 ? json_pack("{s:O}", "releases", list) : packet_refusal(&error);
 	if (status < 0)
 		log_failure("nothing was imported", &error);
 	if (packet_send_take(result_fd, answer, -1, &lost) < 0)

@@ -144,10 +144,7 @@ static int serve(struct signer *signer, struct error *error)
 	if (answer(signer, request, &envelope, &why) == 0)
 		return packet_send_take(signer->engine, json_pack("{s:O}", "envelope", envelope), -1, error);
 	log_failure("refused to sign", &why);
-	return packet_send_take(
-		signer->engine,
-		json_pack("{s:{s:i, s:s, s:s}}", "error", "code", (int)why.code, "name", why.name, "text", why.text),
-		-1, error);
+	return packet_send_take(signer->engine, packet_refusal(&why), -1, error);
 }
 
 static int take_from_supervisor(struct signer *signer, struct error *error)

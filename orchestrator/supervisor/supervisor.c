@@ -204,9 +204,7 @@ static int answer_import(struct role *engine, const json_t *message, struct erro
 		return error_set(error, ERROR_DATA, "format", "the engine asks for the import of nothing");
 	if (start_import(engine->supervisor, directory, &result, &why) == 0)
 		return packet_send_take(engine->socket, json_pack("{s:I}", "import", id), result, error);
-	return packet_send_take(engine->socket,
-				json_pack("{s:I, s:{s:i, s:s, s:s}}", "import", id, "error", "code", (int)why.code,
-					  "name", why.name, "text", why.text),
+	return packet_send_take(engine->socket, json_pack("{s:I, s:o}", "import", id, "error", packet_from_error(&why)),
 				-1, error);
 }
 

@@ -162,6 +162,23 @@ static void carries_objects_and_descriptors(void **state)
 	close(pair[1]);
 }
 
+/* A sentence with a foreign file name in it must not be lost on the way. */
+static void carries_errors(void **state)
+{
+	struct error error, back;
+
+	(void)state;
+	error_set(&error, ERROR_NOT_NOW, "busy", "file \xff\xe4 is held");
+	CLEANUP(jsonio_free) json_t *refusal = packet_refusal(&error);
+	assert_non_null(refusal);
+	assert_int_equal(packet_to_error(jsonio_member(refusal, "error"), &back), -ERROR_NOT_NOW);
+	assert_string_equal(back.name, "busy");
+	assert_string_equal(back.text, "file ?? is held");
+	CLEANUP(jsonio_free) json_t *success = json_pack("{s:i, s:s}", "code", 0, "text", "all is well");
+	assert_int_equal(packet_to_error(success, &back), -ERROR_DATA);
+	assert_int_equal(packet_to_error(NULL, &back), -ERROR_DATA);
+}
+
 struct seen {
 	struct loop *loop;
 	char order[16];
@@ -318,6 +335,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(runs_in_a_closed_environment),
+		cmocka_unit_test(carries_errors),
 		cmocka_unit_test(leaves_nobody_of_what_it_ends),
 		cmocka_unit_test(forgets_what_was_closed_before),
 		cmocka_unit_test(sees_a_child_that_ends_before_it_runs),

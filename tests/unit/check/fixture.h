@@ -479,7 +479,7 @@ static UNUSED bool serve_until(struct world *world, struct exchange *exchange, u
 			jsonio_free(&exchange->last_event);
 			exchange->last_event = json_incref(message.body);
 		} else if (message.id == id && (message.flags & FRAME_ERROR)) {
-			assert_true(message_to_error(message.body, &exchange->refusal) < 0);
+			assert_true(packet_to_error(message.body, &exchange->refusal) < 0);
 			return true;
 		} else if (message.id == id) {
 			exchange->reply = json_incref(message.body);

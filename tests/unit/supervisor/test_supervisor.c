@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -121,6 +122,7 @@ static pid_t start(const char *part)
 	setenv("PART", part, 1);
 	pid_t pid = fork();
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
 		const struct settings settings = {
 			.hub_listen = address,
 			.hub_public = (char *)"",
@@ -129,7 +131,9 @@ static pid_t start(const char *part)
 			.api_socket = (char *)"api.sock",
 			.api_tls_listen = (char *)"",
 			.store_path = (char *)"store.db",
+			.exports = (char *)"exports",
 			.releases_directory = (char *)".",
+			.releases_incoming = (char *)".",
 			.signer_keys = (char *)".",
 			.signer_limits = (char *)"limits",
 			.mail_relay = (char *)"",
