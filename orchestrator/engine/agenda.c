@@ -6,6 +6,9 @@
 
 #include "orchestrator/engine/gates.h"
 
+/* Longer than this nobody else has to wait. */
+#define TURN_MS 300
+
 /* What a handler works with; read once a turn. */
 struct item {
 	struct engine *engine;
@@ -351,7 +354,10 @@ void agenda_run(struct engine *engine)
 		log_failure("the agenda", &error);
 		return;
 	}
-	for (size_t i = 0; i < count; i++) {
+	int64_t until = clock_ticks_ms() + TURN_MS;
+	size_t i = engine->agenda_next < count ? engine->agenda_next : 0;
+	engine->agenda_runs = true;
+	for (; i < count && clock_ticks_ms() < until; i++) {
 		struct item item = {
 			.engine = engine,
 			.upgrade = &upgrades[i],
@@ -361,4 +367,10 @@ void agenda_run(struct engine *engine)
 		if (handlers[upgrades[i].state])
 			handlers[upgrades[i].state](&item);
 	}
+	engine->agenda_runs = false;
+	steps_write(engine);
+	/* Others wait too: what is left comes in the next turn. */
+	engine->agenda_next = i < count ? i : 0;
+	if (i < count)
+		engine_wake(engine);
 }

@@ -210,6 +210,7 @@ static void stop(struct engine *engine)
 	catalogue_free(&engine->catalogue);
 	jsonio_free(&engine->roster);
 	jsonio_free(&engine->paces);
+	jsonio_free(&engine->sentences);
 	jsonio_free(&engine->entitlements);
 	store_free(&engine->store);
 	loop_free(&engine->loop);

@@ -81,6 +81,9 @@ struct engine {
 	json_t *entitlements;        /* appliance → what was signed of late */
 	int64_t data_version;
 	int64_t agenda_at, timestamp_at; /* clock_ticks_ms of the last run */
+	size_t agenda_next;              /* where a turn that took too long goes on */
+	bool agenda_runs;
+	json_t *sentences; /* steps.c: id → what the agenda has to say */
 	int64_t complete_at;             /* clock_ticks_ms when hub and signer were last there, or asked for */
 	uint64_t wake_timer;
 	int64_t import; /* that runs; 0: none */
@@ -105,8 +108,11 @@ struct steps_change {
 bool steps_take(struct engine *engine, const struct steps_change *change, const char *format, ...) PRINTF_LIKE(3, 4);
 /* From held back to where it was. */
 bool steps_free(struct engine *engine, const struct store_upgrade *upgrade, const char *format, ...) PRINTF_LIKE(3, 4);
+/* Within the agenda the sentences are kept back, and written by steps_write in one commit: on the day that a window of
+ * thousands opens, a commit each would keep everybody waiting. */
 void steps_why(struct engine *engine, const struct store_upgrade *upgrade, int code, const char *format, ...)
 	PRINTF_LIKE(4, 5);
+void steps_write(struct engine *engine);
 
 /* sign.c: waits for the signer five seconds at most. Caller owns *ret_envelope. */
 int sign_document(struct engine *engine, const char *kind, json_t *document, json_t **ret_envelope,

@@ -66,6 +66,15 @@ bool steps_free(struct engine *engine, const struct store_upgrade *upgrade, cons
 	return true;
 }
 
+static bool keep_back(struct engine *engine, const struct store_upgrade *upgrade, int code, const char *text)
+{
+	if (!engine->sentences)
+		engine->sentences = json_object();
+	return json_object_set_new(
+		       engine->sentences, upgrade->id,
+		       json_pack("{s:i, s:i, s:s}", "state", (int)upgrade->state, "code", code, "text", text)) == 0;
+}
+
 void steps_why(struct engine *engine, const struct store_upgrade *upgrade, int code, const char *format, ...)
 {
 	char text[STORE_TEXT_SIZE];
@@ -77,6 +86,37 @@ void steps_why(struct engine *engine, const struct store_upgrade *upgrade, int c
 	/* The row that the agenda read says the same already: spare the write. */
 	if (upgrade->code == code && !strcmp(upgrade->why, text))
 		return;
+	if (engine->agenda_runs && keep_back(engine, upgrade, code, text))
+		return;
 	if (store_upgrade_why(engine->store, upgrade->id, text, code, &error))
 		log_failure(upgrade->appliance, &error);
+}
+
+static int write_sentences(struct engine *engine, struct error *error)
+{
+	CLEANUP(store_rollback) struct store_transaction transaction = {0};
+	const char *id;
+	json_t *said;
+	if (store_begin(engine->store, &transaction, error))
+		return -(int)error->code;
+	json_object_foreach(engine->sentences, id, said)
+	{
+		struct store_upgrade upgrade;
+		if (store_upgrade_get(engine->store, id, &upgrade, error))
+			return -(int)error->code;
+		/* It has moved on since: the sentence is of another state. */
+		if ((int64_t)upgrade.state == jsonio_integer(said, "state") &&
+		    store_upgrade_why(engine->store, id, jsonio_string(said, "text"), (int)jsonio_integer(said, "code"),
+				      error))
+			return -(int)error->code;
+	}
+	return store_commit(&transaction, error);
+}
+
+void steps_write(struct engine *engine)
+{
+	struct error error = {0};
+	if (json_object_size(engine->sentences) && write_sentences(engine, &error))
+		log_failure("the agenda", &error);
+	jsonio_free(&engine->sentences);
 }
