@@ -1,5 +1,7 @@
 #include "orchestrator/engine/engine.h"
 
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 #define WAKE_MS      10
 #define AGENDA_MS    1000
 #define TIMESTAMP_MS 60000
+#define LOCK_MS      10000 /* an engine that was killed a moment ago lets go in this time */
 /* A peer that died comes back by itself; one that lives on, its socket lost, must be asked for. */
 #define PEER_MS 3000
 
@@ -68,6 +71,20 @@ static void connect_signer(struct engine *engine, int fd)
 	engine->timestamp_at = 0;
 }
 
+/* Two engines on one store would take each other's work for a restart's. The lock goes with the process. */
+static int lock_store(struct engine *engine, const char *path, struct error *error)
+{
+	char name[PATH_MAX];
+	if ((size_t)snprintf(name, sizeof name, "%s.engine", path) >= sizeof name)
+		return error_set(error, ERROR_CONFIG, "path", "the store's path is too long");
+	if (file_lock_at(AT_FDCWD, name, LOCK_MS, &engine->lock, error)) {
+		if (!strcmp(error->name, "busy"))
+			return error_set(error, ERROR_NOT_NOW, "busy", "another engine works on the store %s", path);
+		return -(int)error->code;
+	}
+	return 0;
+}
+
 static int open_house(struct engine *engine, const json_t *settings, struct error *error)
 {
 	const char *path = jsonio_string(settings, "store"), *releases = jsonio_string(settings, "releases"),
@@ -78,8 +95,8 @@ static int open_house(struct engine *engine, const json_t *settings, struct erro
 	engine->lapsed = lapsed && !strcmp(lapsed, "published") ? STORE_GATE_PUBLISHED : STORE_GATE_BLOCKED;
 	if (file_make_directories(releases, 0755, error) || file_open_directory(releases, &engine->releases, error) ||
 	    file_make_directories(exports, 0700, error) || file_open_directory(exports, &engine->exports, error) ||
-	    store_open(path, &engine->store, error) || store_tunnel_clear(engine->store, error) ||
-	    store_import_restart(engine->store, error))
+	    lock_store(engine, path, error) || store_open(path, &engine->store, error) ||
+	    store_tunnel_clear(engine->store, error) || store_import_restart(engine->store, error))
 		return -(int)error->code;
 	if (imports_load(engine, error) && strcmp(error->name, "missing")) {
 		/* What was imported before still stands in the store; what is served is checked by the hook. */
@@ -165,6 +182,7 @@ static void turn(void *context)
 	if (version != engine->data_version) {
 		engine->data_version = version;
 		engine_wake(engine);
+		pull_end_halted(engine);
 		roster_send(engine, false);
 		imports_run(engine);
 	}
@@ -213,12 +231,14 @@ static void stop(struct engine *engine)
 	jsonio_free(&engine->sentences);
 	jsonio_free(&engine->entitlements);
 	store_free(&engine->store);
+	file_close(&engine->lock);
 	loop_free(&engine->loop);
 }
 
 int engine_main(int supervisor_fd)
 {
 	struct engine engine = {.signer = -1,
+				.lock = -1,
 				.releases = -1,
 				.exports = -1,
 				.import_fd = -1,

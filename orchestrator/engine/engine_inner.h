@@ -70,6 +70,7 @@ struct engine {
 	struct peer *supervisor, *hub;
 	int signer; /* -1: none */
 	int releases, exports;
+	int lock; /* this store has one engine */
 	enum store_gate_lapsed lapsed;
 	char owner[STORE_NAME_SIZE]; /* this node's name: a restarted engine knows its own leases by it */
 	struct session *sessions;
@@ -178,6 +179,8 @@ void receipts_request(struct engine *engine, const char *appliance, struct talk 
 void pull_take(struct engine *engine, const char *appliance, int fd);
 void join_take(struct engine *engine, const char *key, const char *name, int fd);
 void pull_drop_all(struct engine *engine);
+/* Those of a release that is served no more. */
+void pull_end_halted(struct engine *engine);
 void join_drop_all(struct engine *engine);
 
 /* agenda.c: looks at every unfinished upgrade and does what is due. */

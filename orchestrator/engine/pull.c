@@ -7,6 +7,7 @@
 #include "orchestrator/engine/engine_inner.h"
 
 #define ANSWER_LIFE 3600
+#define PULLS_MOST  2 /* streams of one appliance: an hour-old one that hangs, and the new one */
 #define PULL_MS     (6 * 60 * 60 * 1000LL)
 
 /* An answer costs the signer one of its hour. */
@@ -16,6 +17,7 @@ struct pull {
 	struct engine *engine;
 	struct pull *next;
 	char appliance[STORE_NAME_SIZE];
+	char product[STORE_NAME_SIZE], version[STORE_NAME_SIZE]; /* what was answered; "": nothing newer */
 	struct talk *talk;
 	uint64_t timer;
 };
@@ -36,6 +38,22 @@ void pull_drop_all(struct engine *engine)
 {
 	while (engine->pulls)
 		pull_free(engine->pulls);
+}
+
+void pull_end_halted(struct engine *engine)
+{
+	for (struct pull *pull = engine->pulls, *next; pull; pull = next) {
+		struct store_release release;
+		struct error error = {0};
+		next = pull->next;
+		if (!pull->version[0] ||
+		    (store_release_get(engine->store, pull->product, pull->version, &release, &error) == 0 &&
+		     !release.halted && !release.yanked))
+			continue;
+		log_write(LOG_LEVEL_NOTICE, "%s: the pull of release %s ends: it is served no more", pull->appliance,
+			  pull->version);
+		pull_free(pull);
+	}
 }
 
 static bool in_channel(const struct library_release *release, const char *channel)
@@ -176,6 +194,8 @@ static int answer(struct pull *pull, const json_t *body, json_t **ret_reply, str
 	if (!reply)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for an answer");
 	log_write(LOG_LEVEL_NOTICE, "%s: asks for updates at %s: %s", box.name, from, release.version);
+	snprintf(pull->product, sizeof pull->product, "%s", box.product);
+	snprintf(pull->version, sizeof pull->version, "%s", found ? release.version : "");
 	*ret_reply = reply;
 	return 0;
 }
@@ -216,9 +236,21 @@ static void too_long(void *context)
 	pull_free(pull);
 }
 
+/* The newest are first in the list. */
+static void end_older(struct engine *engine, const char *appliance)
+{
+	size_t count = 0;
+	for (struct pull *pull = engine->pulls, *next; pull; pull = next) {
+		next = pull->next;
+		if (!strcmp(pull->appliance, appliance) && ++count >= PULLS_MOST)
+			pull_free(pull);
+	}
+}
+
 void pull_take(struct engine *engine, const char *appliance, int fd)
 {
 	static const struct talk_events events = {requested, closed};
+	end_older(engine, appliance);
 	struct pull *pull = calloc(1, sizeof *pull);
 	struct error error = {0};
 	if (!pull) {

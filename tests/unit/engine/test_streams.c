@@ -184,6 +184,30 @@ static void a_pull_does_not_offer_what_is_halted(void **state)
 	stream_free(&stream);
 }
 
+static void a_halt_ends_a_pull_under_way(void **state)
+{
+	struct world *world = *state;
+	struct error error = {0};
+	CLEANUP(jsonio_free) json_t *reply = NULL;
+	import_repository(world);
+	struct stream *stream = lend_pull(world);
+	MUST(ask_updates(stream, &reply, &error));
+	assert_string_equal(jsonio_string(reply, "version"), "1.1");
+	MUST(store_release_halt(world->store, "1.1", STORE_HALT, "it burns", "technician:ann", clock_now(), &error));
+	hook_expect_end(&stream);
+}
+
+static void a_store_has_one_engine(void **state)
+{
+	struct world *world = *state;
+	struct error error = {0};
+	char path[128];
+	int fd = -1;
+	snprintf(path, sizeof path, "%s.engine", world->store_path);
+	import_repository(world); /* it runs by now */
+	assert_int_equal(file_lock_at(AT_FDCWD, path, 0, &fd, &error), -ERROR_NOT_NOW);
+}
+
 struct joiner {
 	uint8_t once_seed[32], own_seed[32], once[32], own[32], once_secret[64], own_secret[64];
 };
@@ -366,6 +390,8 @@ int main(void)
 		WORLD(a_pull_names_the_newest_and_serves_its_bytes),
 		WORLD(a_pull_after_the_lapse_gets_nothing),
 		WORLD(a_pull_does_not_offer_what_is_halted),
+		WORLD(a_halt_ends_a_pull_under_way),
+		WORLD(a_store_has_one_engine),
 		WORLD(a_join_takes_both_signatures_and_works_once),
 		WORLD(the_table_is_whole_then_follows),
 		WORLD(a_plan_asks_the_appliance),
