@@ -52,7 +52,8 @@ struct journal_run {
 	int64_t end;                      /* of the window, UTC */
 	bool finish;                      /* may go on past it once switched */
 	char audit_head[HASH_HEX_SIZE];
-	int64_t started, ended; /* UTC */
+	int64_t started, ended;        /* UTC */
+	char boot[CLOCK_BOOT_ID_SIZE]; /* of its first line */
 	bool confirmed;
 	bool blamed; /* it goes back for the release's own fault: quarantine */
 	char reason[JOURNAL_TEXT_SIZE];

@@ -29,6 +29,7 @@ static const struct binding {
 	{"audit_head", JSONIO_STRING, RUN(audit_head), ROOM(run.audit_head)},
 	{"confirmed", JSONIO_BOOLEAN, RUN(confirmed), sizeof(bool)},
 	{"blamed", JSONIO_BOOLEAN, RUN(blamed), sizeof(bool)},
+	{"run_boot", JSONIO_STRING, RUN(boot), ROOM(run.boot)},
 	{"reason", JSONIO_STRING, RUN(reason), ROOM(run.reason)},
 	{"staged", JSONIO_STRING, STATE(staged), ROOM(staged)},
 	{"staged_sha256", JSONIO_STRING, STATE(staged_sha256), ROOM(staged_sha256)},
@@ -150,6 +151,7 @@ static int fold_state(struct journal_state *state, const json_t *line, struct er
 	if (!journal_stage_is_open(state->stage) && json_object_get(line, "upgrade")) {
 		state->run = (struct journal_run){0};
 		state->run.started = time;
+		text_copy(state->run.boot, sizeof state->run.boot, json_string_value(json_object_get(line, "boot")));
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(bindings); i++) {
 		const json_t *value = json_object_get(line, bindings[i].name);

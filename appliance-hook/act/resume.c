@@ -9,6 +9,7 @@
 #include "appliance-hook/act/rollback.h"
 #include "appliance-hook/act/slot.h"
 #include "appliance-hook/act/switch.h"
+#include "appliance-hook/act/units.h"
 #include "base/file.h"
 #include "base/log.h"
 
@@ -17,7 +18,7 @@ static void say_interrupted(const struct run *run, char *ret_text, size_t size)
 {
 	const struct journal_run *now = run_now(run);
 	const struct journal_step *last = now->step_count ? &now->steps[now->step_count - 1] : NULL;
-	const char *by = run->booting ? " by a restart of the machine" : "";
+	const char *by = run->restarted ? " by a restart of the machine" : "";
 
 	if (!last)
 		snprintf(ret_text, size, "interrupted before its first step%s", by);
@@ -50,12 +51,12 @@ static int finish(struct run *run, const char *current, struct error *error)
 	return rollback_finish(run, reason, ROLLBACK_BLAMELESS, error);
 }
 
-static bool is_other_boot(const struct journal_state *state)
+static bool was_restarted(const struct journal_run *run)
 {
 	char boot[CLOCK_BOOT_ID_SIZE];
 
 	clock_boot_id(boot);
-	return state->boot[0] && boot[0] && strcmp(state->boot, boot) != 0;
+	return run->boot[0] && boot[0] && strcmp(run->boot, boot) != 0;
 }
 
 static int tidy(const struct layout *layout, const struct journal_state *state, struct error *error)
@@ -95,7 +96,8 @@ int resume_run(const struct layout *layout, int wait_ms, struct resume_report *r
 		*ret_report = report;
 		return 0;
 	}
-	struct run run = {.layout = layout, .journal = journal, .booting = is_other_boot(state)};
+	struct run run = {.layout = layout, .journal = journal, .restarted = was_restarted(&state->run)};
+	run.booting = run.restarted && units_start_later(layout->settings);
 	status = point_pass("act.resume.begin", error);
 	if (status == 0)
 		status = finish(&run, report.version, error);

@@ -107,7 +107,7 @@ static int verify(struct run *run, struct error *error)
 
 static bool needs_verify(const struct run *run)
 {
-	return run->booting;
+	return run->restarted;
 }
 
 static int start(struct run *run, struct error *error)

@@ -16,7 +16,8 @@ struct run {
 	void *context;
 	int64_t end_ticks; /* of the window, by clock_ticks_ms: a clock that is set meanwhile moves no end */
 	bool heard;        /* every word so far was heard: what "confirmed" means */
-	bool booting;      /* resume before the product's units: they start by themselves afterwards */
+	bool restarted;    /* the machine has, since the run began */
+	bool booting;      /* and the product's units start by themselves afterwards */
 };
 
 /* How a run ended, for the one who asked. */

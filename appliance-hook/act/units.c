@@ -74,6 +74,16 @@ static int systemd_active(const char *unit, int64_t timeout_ms, struct error *er
 	return run(argv, unit, timeout_ms, error);
 }
 
+static bool systemd_start_later(const struct hook_settings *settings)
+{
+	struct error ignored;
+
+	for (size_t i = 0; i < settings->units_stop.count; i++)
+		if (systemd_active(settings->units_stop.words[i], UNITS_TIMEOUT_MS, &ignored) == 0)
+			return false;
+	return true;
+}
+
 static int command_words(const struct hook_words *words, const char *what, struct error *error)
 {
 	return words->count ? run((const char *const *)words->words, what, UNITS_TIMEOUT_MS, error) : 0;
@@ -95,13 +105,19 @@ static int command_active(const char *unit, int64_t timeout_ms UNUSED, struct er
 			 unit);
 }
 
+static bool command_start_later(const struct hook_settings *settings UNUSED)
+{
+	return false;
+}
+
 static const struct backend {
 	int (*stop)(const struct hook_settings *settings, struct error *error);
 	int (*start)(const struct hook_settings *settings, struct error *error);
 	int (*active)(const char *unit, int64_t timeout_ms, struct error *error);
+	bool (*start_later)(const struct hook_settings *settings);
 } backends[] = {
-	[HOOK_UNITS_SYSTEMD] = {systemd_stop, systemd_start, systemd_active},
-	[HOOK_UNITS_COMMAND] = {command_stop, command_start, command_active},
+	[HOOK_UNITS_SYSTEMD] = {systemd_stop, systemd_start, systemd_active, systemd_start_later},
+	[HOOK_UNITS_COMMAND] = {command_stop, command_start, command_active, command_start_later},
 };
 
 int units_stop(const struct hook_settings *settings, struct error *error)
@@ -121,4 +137,9 @@ int units_start(const struct hook_settings *settings, struct error *error)
 int units_active(const struct hook_settings *settings, const char *unit, int64_t timeout_ms, struct error *error)
 {
 	return backends[settings->units_backend].active(unit, timeout_ms, error);
+}
+
+bool units_start_later(const struct hook_settings *settings)
+{
+	return backends[settings->units_backend].start_later(settings);
 }

@@ -16,6 +16,10 @@ int units_start(const struct hook_settings *settings, struct error *error) MUST_
 int units_active(const struct hook_settings *settings, const char *unit, int64_t timeout_ms,
 		 struct error *error) MUST_CHECK;
 
+/* After a restart of the machine: none of them runs yet, and the service manager starts them by itself. Stopping would
+ * take that from it, starting would wait for us. A plain command is started by nobody we know. */
+bool units_start_later(const struct hook_settings *settings);
+
 /* The last words of a command's output, on one line, for a sentence. */
 void units_last_words(const struct buffer *output, char *ret_text, size_t size);
 

@@ -64,7 +64,7 @@ static void test_after_a_restart(void **state)
 					    &error),
 			 0);
 	assert_int_equal(journal_begin(journal, "stop", &error), 0);
-	struct run run = {.layout = &fixture->layout, .journal = journal, .booting = true};
+	struct run run = {.layout = &fixture->layout, .journal = journal, .restarted = true, .booting = true};
 	assert_int_equal(rollback_finish(&run, "a power cut", ROLLBACK_BLAMELESS, &error), 0);
 	assert_int_equal(fixture_stage_of(fixture), JOURNAL_ROLLED_BACK);
 	assert_false(fixture_exists(fixture, "units.log"));
