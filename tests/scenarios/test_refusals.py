@@ -199,7 +199,7 @@ def test_yanked_release_is_refused_from_the_next_import(box, shop):
     shop.publisher.sign()
     shop.publisher.publish()
     shop.centre.nightshift("release", "import", shop.publisher.repository)
-    with refused(65, "withdrawn"):
+    with refused(65, "yanked"):
         shop.centre.book("box1", "2.0")
 
 
