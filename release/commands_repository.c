@@ -182,7 +182,7 @@ static void print_releases(const json_t *status)
 }
 
 /* After each change: what is missing until it can be published. */
-static int report_staged(struct repository *repository, struct error *error)
+int commands_report_staged(struct repository *repository, struct error *error)
 {
 	CLEANUP(jsonio_free) json_t *status = NULL;
 	if (repository_status(repository, &status, error) < 0)
@@ -254,7 +254,7 @@ int commands_init(const struct command_line *line, void *context, struct error *
 	    repository_open(command_argument(line, 0), REPOSITORY_READ, &repository, error) < 0)
 		return fail(error);
 	printf("%s: repository of %s\n", command_argument(line, 0), setup.parts.product);
-	return report_staged(repository, error);
+	return commands_report_staged(repository, error);
 }
 
 int commands_add(const struct command_line *line, void *context, struct error *error)
@@ -287,7 +287,7 @@ int commands_add(const struct command_line *line, void *context, struct error *e
 			return fail(error);
 		printf("staged %s %s\n", repository_product(repository), version);
 	}
-	return report_staged(repository, error);
+	return commands_report_staged(repository, error);
 }
 
 int commands_sign(const struct command_line *line, void *context, struct error *error)
@@ -311,7 +311,7 @@ int commands_sign(const struct command_line *line, void *context, struct error *
 		printf("signed the root%s\n", done.root_stands ? ", which stands now" : "");
 	if (done.targets)
 		printf("signed the targets%s\n", done.targets_ready ? ", which may be published" : "");
-	return report_staged(repository, error);
+	return commands_report_staged(repository, error);
 }
 
 int commands_publish(const struct command_line *line, void *context, struct error *error)
@@ -345,7 +345,7 @@ int commands_promote(const struct command_line *line, void *context, struct erro
 	if (open_for_writing(line, &repository, error) < 0 ||
 	    repository_promote(repository, command_argument(line, 1), channel != NULL ? channel : "stable", error) < 0)
 		return fail(error);
-	return report_staged(repository, error);
+	return commands_report_staged(repository, error);
 }
 
 int commands_yank(const struct command_line *line, void *context, struct error *error)
@@ -363,7 +363,7 @@ int commands_yank(const struct command_line *line, void *context, struct error *
 	int result = channel != NULL ? repository_leave(repository, version, channel, error)
 				     : repository_yank(repository, version,
 						       reason != NULL ? reason : "withdrawn by the vendor", error);
-	return result < 0 ? fail(error) : report_staged(repository, error);
+	return result < 0 ? fail(error) : commands_report_staged(repository, error);
 }
 
 int commands_authority(const struct command_line *line, void *context, struct error *error)
@@ -379,7 +379,7 @@ int commands_authority(const struct command_line *line, void *context, struct er
 		return -error_set(error, ERROR_USAGE, "usage", "give --order-key, --entitlement-key or both");
 	if (open_for_writing(line, &repository, error) < 0 || repository_authority(repository, &change, error) < 0)
 		return fail(error);
-	return report_staged(repository, error);
+	return commands_report_staged(repository, error);
 }
 
 static int read_role(const struct command_line *line, enum role_kind *ret_role, struct error *error)
@@ -442,7 +442,7 @@ int commands_rotate(const struct command_line *line, void *context, struct error
 	rotation.add_count = added.count;
 	if (open_for_writing(line, &repository, error) < 0 || repository_rotate(repository, &rotation, error) < 0)
 		return fail(error);
-	return report_staged(repository, error);
+	return commands_report_staged(repository, error);
 }
 
 int commands_export(const struct command_line *line, void *context, struct error *error)

@@ -7,6 +7,8 @@
 #include "base/file.h"
 #include "keys/authority.h"
 #include "keys/envelope.h"
+#include "keys/sshkey.h"
+#include "keys/technicians.h"
 #include "keys/trust.h"
 #include "release/bundle.h"
 
@@ -154,6 +156,26 @@ static int authority_report(const struct buffer *bytes, json_t **ret_report, str
 	return 0;
 }
 
+static int technicians_report(const struct buffer *bytes, json_t **ret_report, struct error *error)
+{
+	CLEANUP(technicians_free) struct technicians technicians = {0};
+	CLEANUP(jsonio_free) json_t *report = json_pack("{s:s, s:[]}", "kind", "technicians", "technicians");
+
+	int result = technicians_parse(bytes->data, bytes->size, &technicians, error);
+	if (result < 0)
+		return result;
+	for (size_t i = 0; i < technicians.count; i++) {
+		char fingerprint[51];
+		sshkey_fingerprint(technicians.list[i].key, fingerprint);
+		if (json_array_append_new(
+			    json_object_get(report, "technicians"),
+			    json_pack("{s:s, s:s}", "name", technicians.list[i].name, "fingerprint", fingerprint)) != 0)
+			return no_memory(error);
+	}
+	*ret_report = TAKE(report);
+	return *ret_report != NULL ? 0 : no_memory(error);
+}
+
 int inspect_file(const char *path, json_t **ret_report, struct error *error)
 {
 	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(MANIFEST_BYTES_MOST);
@@ -178,6 +200,8 @@ int inspect_file(const char *path, json_t **ret_report, struct error *error)
 		result = manifest_report(bytes.data, bytes.size, ret_report, error);
 	else if (type != NULL && strcmp(type, "authority") == 0)
 		result = authority_report(&bytes, ret_report, error);
+	else if (type != NULL && strcmp(type, "technicians") == 0)
+		result = technicians_report(&bytes, ret_report, error);
 	else if (json_object_get(document, "public") != NULL || json_object_get(document, "keytype") != NULL)
 		result = key_file_report(document, ret_report, error);
 	else

@@ -56,6 +56,12 @@ static const struct command_option authority_options[] = {
 	 .help = "all keys that may sign entitlements from now on"},
 	{NULL},
 };
+static const struct command_option technicians_options[] = {
+	{"--add", "NAME=KEY.pub", .repeated = true, .many = true, .help = "may log in where a customer grants it"},
+	{"--remove", "NAME", .repeated = true, .many = true, .help = "may not any more"},
+	JSON,
+	{NULL},
+};
 static const struct command_option add_options[] = {
 	{"--channel", "C", .repeated = true, .help = "channel of the release (default stable)"},
 	{"--published", "DATE", .help = "YYYY-MM-DD (default today, UTC)"},
@@ -111,6 +117,8 @@ static const struct command commands[] = {
 	{"repo init", "REPO", 1, 1, init_options, "begin a repository: root 1 and authority.json", commands_init},
 	{"repo authority", "REPO", 1, 1, authority_options, "stage other order or entitlement keys into authority.json",
 	 commands_authority},
+	{"repo technicians", "REPO [FILE.json]", 1, 2, technicians_options,
+	 "list the technicians; stage a change of the list, or another list", commands_technicians},
 	{"pack", "TREE|ARCHIVE", 1, 1, pack_options, "make a bundle; same input and libzstd, same bytes",
 	 commands_pack},
 	{"delta", "OLD.bundle NEW.bundle", 2, 2, delta_options, "make a delta between two releases", commands_delta},

@@ -365,24 +365,28 @@ static int init_root(struct repository *repository, const struct repository_setu
 	return result < 0 ? result : repository_settle_root(repository, &stands, error);
 }
 
-/* The file, and its line in a `targets` map. */
-static int put_authority(struct repository *repository, const struct authority *keys, json_t *map, struct error *error)
+int repository_put_small(struct repository *repository, const char *name, const struct buffer *bytes, json_t *map,
+			 struct error *error)
 {
-	CLEANUP(buffer_free) struct buffer authority = BUFFER_INIT(AUTHORITY_MOST);
 	uint8_t hash[HASH_SIZE];
 	char hex[HASH_HEX_SIZE], path[HASH_HEX_SIZE + 64];
 
-	int result = authority_write(keys, &authority, error);
-	if (result < 0)
-		return result;
-	hash_bytes(HASH_SHA256, authority.data, authority.size, hash);
+	hash_bytes(HASH_SHA256, bytes->data, bytes->size, hash);
 	hash_to_hex(hash, HASH_SIZE, hex);
-	snprintf(path, sizeof(path), "targets/%s." AUTHORITY_TARGET, hex);
-	result = repository_put(repository->directory, path, authority.data, authority.size, error);
+	snprintf(path, sizeof(path), "targets/%s.%.40s", hex, name);
+	int result = repository_put(repository->directory, path, bytes->data, bytes->size, error);
 	if (result < 0)
 		return result;
-	json_t *line = json_pack("{s:I, s:{s:s}}", "length", (json_int_t)authority.size, "hashes", "sha256", hex);
-	return json_object_set_new(map, AUTHORITY_TARGET, line) != 0 ? no_memory(error) : 0;
+	json_t *line = json_pack("{s:I, s:{s:s}}", "length", (json_int_t)bytes->size, "hashes", "sha256", hex);
+	return json_object_set_new(map, name, line) != 0 ? no_memory(error) : 0;
+}
+
+static int put_authority(struct repository *repository, const struct authority *keys, json_t *map, struct error *error)
+{
+	CLEANUP(buffer_free) struct buffer authority = BUFFER_INIT(AUTHORITY_MOST);
+
+	int result = authority_write(keys, &authority, error);
+	return result < 0 ? result : repository_put_small(repository, AUTHORITY_TARGET, &authority, map, error);
 }
 
 static int init_targets(struct repository *repository, const struct repository_setup *setup, struct error *error)
@@ -396,13 +400,11 @@ static int init_targets(struct repository *repository, const struct repository_s
 	return result < 0 ? result : repository_stage_take(repository, ROLE_TARGETS, TAKE(targets), error);
 }
 
-/* What stands, for the halves that are not to change. */
-static int read_authority(struct repository *repository, const json_t *map, struct authority *ret_authority,
-			  struct error *error)
+int repository_get_small(struct repository *repository, const char *name, const json_t *map, struct buffer *ret_bytes,
+			 struct error *error)
 {
-	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(AUTHORITY_MOST);
 	CLEANUP(file_close) int fd = -1;
-	const json_t *line = json_object_get(map, AUTHORITY_TARGET);
+	const json_t *line = json_object_get(map, name);
 	const char *hex = json_string_value(json_object_get(json_object_get(line, "hashes"), "sha256"));
 	char path[HASH_HEX_SIZE + 64];
 	uint8_t hash[HASH_SIZE], wanted[HASH_SIZE];
@@ -410,16 +412,26 @@ static int read_authority(struct repository *repository, const json_t *map, stru
 	int result = hash_from_hex(hex != NULL ? hex : "", wanted, sizeof(wanted), error);
 	if (result < 0)
 		return result;
-	snprintf(path, sizeof(path), "targets/%s." AUTHORITY_TARGET, hex);
+	snprintf(path, sizeof(path), "targets/%s.%.40s", hex, name);
 	result = file_open_beneath(repository->directory, path, O_RDONLY, 0, &fd, error);
 	if (result == 0)
-		result = file_read_fd(fd, path, &bytes, error);
+		result = file_read_fd(fd, path, ret_bytes, error);
 	if (result < 0)
 		return result;
-	hash_bytes(HASH_SHA256, bytes.data, bytes.size, hash);
+	hash_bytes(HASH_SHA256, ret_bytes->data, ret_bytes->size, hash);
 	if (!hash_equal(hash, wanted))
 		return error_set(error, ERROR_DATA, "hash", "%s is not what the targets metadata says", path);
-	return authority_parse(bytes.data, bytes.size, ret_authority, error);
+	return 0;
+}
+
+/* What stands, for the halves that are not to change. */
+static int read_authority(struct repository *repository, const json_t *map, struct authority *ret_authority,
+			  struct error *error)
+{
+	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(AUTHORITY_MOST);
+
+	int result = repository_get_small(repository, AUTHORITY_TARGET, map, &bytes, error);
+	return result < 0 ? result : authority_parse(bytes.data, bytes.size, ret_authority, error);
 }
 
 int repository_authority(struct repository *repository, const struct authority *change, struct error *error)

@@ -3,12 +3,13 @@
  * engineers have signed it. One repository, one product. Works with no network; the folder may travel on a stick.
  *
  * REPO/metadata/{N.root,N.targets,N.snapshot,timestamp,staged.root,staged.targets}.json
- * REPO/targets/SHA256.authority.json   REPO/targets/P/V/SHA256.manifest.json   REPO/blobs/BLAKE2B */
+ * REPO/targets/SHA256.{authority,technicians}.json   REPO/targets/P/V/SHA256.manifest.json   REPO/blobs/BLAKE2B */
 #ifndef RELEASE_REPOSITORY_H
 #define RELEASE_REPOSITORY_H
 
 #include "keys/authority.h"
 #include "keys/role.h"
+#include "keys/technicians.h"
 #include "release/delta.h"
 
 struct repository;
@@ -58,6 +59,13 @@ int repository_yank(struct repository *repository, const char *version, const ch
 /* Other order or entitlement keys in authority.json, staged into the next targets; a set without keys stays as it is.
  * To change a key without a gap, name the old and the new one first, and the new one alone when all use it. */
 int repository_authority(struct repository *repository, const struct authority *change, struct error *error) MUST_CHECK;
+
+/* Who is listed in technicians.json, staged or published; nobody when the targets name no such file. */
+int repository_technicians(struct repository *repository, struct technicians *ret_technicians,
+			   struct error *error) MUST_CHECK;
+/* The whole list, staged into the next targets, which name no such file when it is empty. */
+int repository_set_technicians(struct repository *repository, const struct technicians *technicians,
+			       struct error *error) MUST_CHECK;
 
 /* Root N+1, staged: keys of one role come and go, thresholds change, or only its expiry is renewed. */
 struct repository_rotation {

@@ -47,6 +47,12 @@ const json_t *repository_current_targets(const struct repository *repository);
 
 /* A file beneath the repository, with its directories, once: the same bytes again are no error, others are. */
 int repository_put(int directory, const char *path, const void *bytes, size_t size, struct error *error) MUST_CHECK;
+/* A target that is part of no release, targets/SHA256.NAME: the file, and its line in a `targets` map. */
+int repository_put_small(struct repository *repository, const char *name, const struct buffer *bytes, json_t *map,
+			 struct error *error) MUST_CHECK;
+/* The file that a line of the map names, its hash checked. */
+int repository_get_small(struct repository *repository, const char *name, const json_t *map, struct buffer *ret_bytes,
+			 struct error *error) MUST_CHECK;
 
 /* "alice (3f2a11c0)" for a key, from the names that root carries. */
 void repository_key_name(const json_t *root_signed, const struct key *key, char ret_text[static 128]);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "keys/authority.h"
+#include "keys/technicians.h"
 #include "release/bundle.h"
 #include "release/chain.h"
 #include "release/library.h"
@@ -166,6 +167,18 @@ static int verify_authority(struct verify *verify, struct error *error)
 	return result;
 }
 
+/* Where the targets name it. */
+static int verify_technicians(struct verify *verify, struct error *error)
+{
+	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(TECHNICIANS_SIZE_MOST);
+	CLEANUP(technicians_free) struct technicians technicians = {0};
+
+	if (json_object_get(json_object_get(trust_targets(verify->trust), "targets"), TECHNICIANS_TARGET) == NULL)
+		return 0;
+	int result = fetch_target(verify, TECHNICIANS_TARGET, &bytes, error);
+	return result < 0 ? result : technicians_parse(bytes.data, bytes.size, &technicians, error);
+}
+
 int verify_run(const char *path, const void *root, size_t root_size, json_t **ret_report, struct error *error)
 {
 	CLEANUP(verify_close) struct verify verify = {.path = path, .directory = -1, .scratch_fd = -1};
@@ -183,6 +196,8 @@ int verify_run(const char *path, const void *root, size_t root_size, json_t **re
 	if (verify.report == NULL)
 		return no_memory(error);
 	result = verify_authority(&verify, error);
+	if (result == 0)
+		result = verify_technicians(&verify, error);
 	if (result == 0)
 		result = verify_releases(&verify, error);
 	if (result == 0)
