@@ -4,6 +4,7 @@
 
 #include "appliance-hook/check/floor.h"
 #include "appliance-hook/check/shortcut.h"
+#include "appliance-hook/check/technicians.h"
 #include "base/file.h"
 #include "release/unpack.h"
 
@@ -107,6 +108,11 @@ static int lock_trust(const struct verify *verify, int *ret_lock, struct error *
 	return file_lock_at(verify->session->places->trust, "lock", 30000, ret_lock, error);
 }
 
+static int follow_technicians(struct verify *verify, struct error *error)
+{
+	return technicians_follow(verify->trust, source_trust(&verify->source), verify->session->places->trust, error);
+}
+
 int verify_metadata(struct verify *verify, struct error *error)
 {
 	CLEANUP(buffer_free) struct buffer authority = BUFFER_INIT(AUTHORITY_MOST);
@@ -116,7 +122,7 @@ int verify_metadata(struct verify *verify, struct error *error)
 	    floor_check(verify->session->places->trust, verify->now, error) < 0 ||
 	    lock_trust(verify, &lock, error) < 0 || open_trust(verify, error) < 0 ||
 	    trust_refresh(verify->trust, source_trust(&verify->source), TRUST_ALL, verify->now, error) < 0 ||
-	    find_authority(verify, verify->now, &target, error) < 0 ||
+	    follow_technicians(verify, error) < 0 || find_authority(verify, verify->now, &target, error) < 0 ||
 	    fetch_authority(verify, &target, &authority, error) < 0 || keep_authority(verify, &authority, error) < 0)
 		return -(int)error->code;
 	verify->passed |= VERIFY_METADATA;
@@ -132,8 +138,7 @@ int verify_metadata_offline(struct verify *verify, const struct buffer *grant, s
 	struct role_meta snapshot;
 	struct offline offline;
 	CLEANUP(file_close) int lock = -1;
-	if (need(verify, VERIFY_STANDING, error) < 0 ||
-	    floor_check(session->places->trust, verify->now, error) < 0 ||
+	if (need(verify, VERIFY_STANDING, error) < 0 || floor_check(session->places->trust, verify->now, error) < 0 ||
 	    offline_peek(grant->data, grant->size, &snapshot, error) < 0 || lock_trust(verify, &lock, error) < 0 ||
 	    open_trust(verify, error) < 0 ||
 	    trust_refresh_at(verify->trust, source_trust(&verify->source), &snapshot, verify->now, error) < 0 ||
@@ -141,7 +146,8 @@ int verify_metadata_offline(struct verify *verify, const struct buffer *grant, s
 	    fetch_authority(verify, &target, &authority, error) < 0 ||
 	    offline_parse(grant->data, grant->size, &verify->authority, verify->now, &offline, error) < 0 ||
 	    offline_check(&offline, session->appliance, session->places->product_name, verify->now, error) < 0 ||
-	    trust_keep(verify->trust, error) < 0 || keep_authority(verify, &authority, error) < 0)
+	    trust_keep(verify->trust, error) < 0 || follow_technicians(verify, error) < 0 ||
+	    keep_authority(verify, &authority, error) < 0)
 		return -(int)error->code;
 	verify->passed |= VERIFY_METADATA;
 	*ret_offline = offline;

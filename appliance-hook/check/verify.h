@@ -13,7 +13,7 @@
  * trust. */
 enum verify_passed {
 	VERIFY_STANDING = 1 << 0,    /* what this appliance runs, as act says */
-	VERIFY_METADATA = 1 << 1,    /* root → timestamp → snapshot → targets; authority.json */
+	VERIFY_METADATA = 1 << 1,    /* root → timestamp → snapshot → targets; authority.json, technicians.json */
 	VERIFY_MANIFEST = 1 << 2,    /* the release's manifest, hashed before it was parsed */
 	VERIFY_PATH = 1 << 3,        /* not yanked, not quarantined, not older, min_from and stops */
 	VERIFY_ENTITLEMENT = 1 << 4, /* support is current */

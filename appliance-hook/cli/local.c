@@ -15,6 +15,7 @@
 #include "appliance-hook/cli/program.h"
 #include "appliance-hook/cli/say.h"
 #include "base/file.h"
+#include "keys/technicians.h"
 
 /* How long `resume` waits for a run that is still alive. */
 enum { RESUME_WAIT_MS = 60000 };
@@ -63,6 +64,7 @@ static const char *text_of(const json_t *object, const char *name)
 static void say_status(const json_t *status)
 {
 	const json_t *journal = json_object_get(status, "journal"), *quarantine = json_object_get(status, "quarantine");
+	const json_t *technicians = json_object_get(status, "technicians");
 	const char *version = text_of(status, "version");
 	printf("%s %s, %s\n", text_of(status, "product"), version[0] ? version : "(nothing adopted)",
 	       text_of(status, "state"));
@@ -76,6 +78,24 @@ static void say_status(const json_t *status)
 		printf("`rollback` goes to: %s\n", text_of(status, "fallback"));
 	if (json_array_size(quarantine) > 0)
 		printf("quarantined: %zu; see `quarantine list`\n", json_array_size(quarantine));
+	if (json_is_null(technicians))
+		printf("technicians: the list that is kept cannot be read; `check` fetches it anew\n");
+	else if (json_integer_value(technicians) > 0)
+		printf("technicians who are listed: %lld\n", json_integer_value(technicians));
+}
+
+/* How many may log in where a grant lets them; -1 when what is kept cannot be read. */
+static int count_technicians(const struct hook_settings *settings)
+{
+	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(TECHNICIANS_SIZE_MOST);
+	CLEANUP(technicians_free) struct technicians technicians = {0};
+	CLEANUP(free_pointer) char *path = file_join(settings->state, "trust/" TECHNICIANS_TARGET);
+	struct error why = {0};
+	if (path && file_read_at(AT_FDCWD, path, &bytes, &why) < 0)
+		return strcmp(why.name, "missing") == 0 ? 0 : -1;
+	if (!path || technicians_parse(bytes.data, bytes.size, &technicians, &why) < 0)
+		return -1;
+	return (int)technicians.count;
 }
 
 int local_status(const struct command_line *line, void *context UNUSED, struct error *error)
@@ -84,6 +104,9 @@ int local_status(const struct command_line *line, void *context UNUSED, struct e
 	CLEANUP(jsonio_free) json_t *status = NULL;
 	if (open_bench(line, &bench, error) < 0 || status_read(&bench.layout, &status, error) < 0)
 		return -(int)error->code;
+	int technicians = count_technicians(&bench.settings);
+	if (json_object_set_new(status, "technicians", technicians < 0 ? json_null() : json_integer(technicians)) < 0)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the status");
 	if (command_flag(line, "--json"))
 		return say_json(status, error);
 	say_status(status);
