@@ -1,10 +1,12 @@
 """technicians.json: release engineers say who may log in where a customer grants it, appliances follow, and a list that they
 did not sign is refused."""
+import io
 import json
+import tarfile
 
 import pytest
 
-from house import Refused
+from house import Appliance, Refused
 
 
 @pytest.fixture
@@ -126,3 +128,25 @@ def test_list_as_a_file(shop, people):
     write(("tom", "tom"), ("tom", "tina"))
     assert change(shop, whole, check=False).returncode == 65
     assert [row["name"] for row in json.loads(change(shop, "--json").stdout)] == ["joe"]
+
+
+def test_list_travels_in_a_file(shop, people):
+    """Without a network: the list comes on the stick, an altered one is refused before anything changes."""
+    box = Appliance(shop, shop.centre, shop.publisher)
+    box.adopt(shop.bundles["1.0"])
+    box.join()
+    change(shop, "--add", "tom=%s" % people["tom"])
+    ship(shop)
+    stick, altered = shop.directory / "stick.bundle", shop.directory / "altered.bundle"
+    shop.centre.nightshift("release", "export", "2.0", "--appliance", box.name, "-o", stick)
+    with tarfile.open(stick) as source, tarfile.open(altered, "w", format=tarfile.PAX_FORMAT) as target:
+        for member in source:
+            content = source.extractfile(member).read()
+            if member.name.endswith(".technicians.json"):
+                content = content.replace(b"tom", b"eve")
+            target.addfile(member, io.BytesIO(content))
+    refused = box.hook("apply", altered, check=False)
+    assert refused.returncode == 65 and "technicians.json" in refused.stderr, refused
+    assert kept(box) is None and box.current() == "1.0"
+    box.hook("apply", stick)
+    assert list(kept(box)) == ["tom"] and box.current() == "2.0"
