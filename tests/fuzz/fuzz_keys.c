@@ -1,5 +1,5 @@
 /* Everything signed, and everything that a person types or pastes: envelopes with the four roles and delegations,
- * authority and keys, join codes, OpenSSH keys, path patterns. What is accepted keeps its promises. */
+ * authority, technicians and keys, join codes, OpenSSH keys, path patterns. What is accepted keeps its promises. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +8,7 @@
 #include "keys/joincode.h"
 #include "keys/pattern.h"
 #include "keys/sshkey.h"
+#include "keys/technicians.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -50,6 +51,20 @@ static void roles(const uint8_t *data, size_t size)
 	}
 }
 
+static void technicians(const uint8_t *data, size_t size)
+{
+	CLEANUP(technicians_free) struct technicians read = {0}, again = {0};
+	CLEANUP(buffer_free) struct buffer bytes = {0};
+	struct error error = {0};
+
+	if (technicians_parse(data, size, &read, &error))
+		return;
+	for (size_t i = 0; i < read.count; i++)
+		expect(technicians_find(&read, read.list[i].name) == &read.list[i]);
+	expect(!technicians_write(&read, &bytes, &error) &&
+	       !technicians_parse(bytes.data, bytes.size, &again, &error) && again.count == read.count);
+}
+
 static void authorities(const uint8_t *data, size_t size)
 {
 	CLEANUP(authority_free) struct authority authority = {0}, again = {0};
@@ -58,6 +73,7 @@ static void authorities(const uint8_t *data, size_t size)
 	CLEANUP(key_free) struct key *key = NULL;
 	struct error error = {0};
 
+	technicians(data, size);
 	if (!authority_parse(data, size, &authority, &error)) {
 		expect(authority.order.threshold >= 1 && authority.order.threshold <= authority.order.count);
 		expect(!authority_write(&authority, &bytes, &error) &&
