@@ -285,11 +285,6 @@ void trunk_free(struct trunk **trunk)
 	*trunk = NULL;
 }
 
-enum trunk_kind trunk_kind(const struct trunk *trunk)
-{
-	return trunk->kind;
-}
-
 const char *trunk_ticket(const struct trunk *trunk)
 {
 	return trunk->ticket;

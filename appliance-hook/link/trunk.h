@@ -43,7 +43,6 @@ int trunk_new(const struct trunk_world *world, const struct trunk_wish *wish, st
 	      struct error *error) MUST_CHECK;
 /* Wanted no more: its descriptors close now; not from within an event. No event follows. */
 void trunk_free(struct trunk **trunk);
-enum trunk_kind trunk_kind(const struct trunk *trunk);
 const char *trunk_ticket(const struct trunk *trunk);
 
 #endif
