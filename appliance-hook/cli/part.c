@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "appliance-hook/act/act.h"
@@ -81,7 +82,9 @@ static int run_link(const struct hook_settings *settings, const struct places_us
 	struct link_settings link = part_link_settings(settings);
 	if (become(&users->link, "link", error) < 0)
 		return -(int)error->code;
-	int listener = fcntl(FIRST_FD + 3, F_GETFD) < 0 ? -1 : FIRST_FD + 3;
+	/* Where serve gave none, something of a library's may stand under that number. */
+	struct stat status;
+	int listener = fstat(FIRST_FD + 3, &status) == 0 && S_ISSOCK(status.st_mode) ? FIRST_FD + 3 : -1;
 	return link_main(FIRST_FD, FIRST_FD + 1, FIRST_FD + 2, listener, &link);
 }
 

@@ -28,10 +28,8 @@ def members(path):
         return {member.name: archive.extractfile(member).read() for member in archive}
 
 
-def rewrite(path, changed):
-    """The same archive with other members; None leaves one out."""
-    content = members(path)
-    content.update(changed)
+def rewrite(path, content):
+    """An archive of these members; None leaves one out."""
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
         for name in ["manifest.json"] + [name for name in content if name != "manifest.json"]:
             if content[name] is None:
@@ -41,10 +39,10 @@ def rewrite(path, changed):
             archive.addfile(info, io.BytesIO(content[name]))
 
 
-def refused(appliance, path, code, *words):
+def refused(appliance, path, code, *words, why=""):
     before = appliance.current()
     done = appliance.hook("apply", path, check=False)
-    assert done.returncode == code, done.stderr
+    assert done.returncode == code, (why, done.stderr)
     for word in words:
         assert word in done.stderr, done.stderr
     assert appliance.current() == before
@@ -104,6 +102,7 @@ def test_online_after_a_stick_that_was_newer(island, shop):
 
 def test_altered_files_are_refused(island, shop):
     path = export(shop.centre)
+    island.serve()
     whole = members(path)
     blob = next(name for name in whole if name.startswith("blobs/"))
     snapshot = next(name for name in whole if name.endswith(".snapshot.json"))
@@ -112,15 +111,16 @@ def test_altered_files_are_refused(island, shop):
     grant["signed"]["expires"] = "2099-01-01T00:00:00Z"
     other = json.loads(whole["offline.json"])
     other["signed"]["version"] = "1.0"
-    for name, content in ((blob, bytes([whole[blob][0] ^ 1]) + whole[blob][1:]), (blob, None),
-                          (snapshot, whole[snapshot].replace(b'"version": ', b'"version":  ', 1) + b" "),
+    # What was accepted once is not asked for again: the metadata comes first, the blobs last.
+    for name, content in ((snapshot, whole[snapshot].replace(b'"version": ', b'"version":  ', 1) + b" "),
                           (snapshot, None), (targets, whole[targets][:-10]), (targets, None),
-                          ("manifest.json", whole["manifest.json"].replace(b"demo", b"dEmo", 1)),
                           ("offline.json", json.dumps(grant).encode()), ("offline.json", json.dumps(other).encode()),
                           ("offline.json", b"{}"), ("offline.json", None), ("offline.json", whole["entitlement.json"]),
-                          ("entitlement.json", None), ("entitlement.json", whole["offline.json"])):
+                          ("entitlement.json", None), ("entitlement.json", whole["offline.json"]),
+                          ("manifest.json", whole["manifest.json"].replace(b"demo", b"dEmo", 1)),
+                          (blob, bytes([whole[blob][0] ^ 1]) + whole[blob][1:]), (blob, None)):
         rewrite(path, dict(whole, **{name: content}))
-        refused(island, path, 65)
+        refused(island, path, 65, why=name)
     path.write_bytes(path.read_bytes()[:5000])
     refused(island, path, 65)
     path.write_text("no archive")
@@ -138,7 +138,7 @@ def test_another_appliances_file(island, shop):
     refused(island, path, 65, "not for this one")
     # nor with this one's own grant beside it
     mine = members(export(shop.centre, name="mine"))
-    rewrite(path, {"offline.json": mine["offline.json"]})
+    rewrite(path, dict(members(path), **{"offline.json": mine["offline.json"]}))
     refused(island, path, 77, "another appliance")
 
 

@@ -219,13 +219,34 @@ static void timestamps_go_up(void **state)
 	ledger_free(&desk.ledger);
 }
 
+static void offline_grants_have_a_limit_and_a_life_of_their_own(void **state)
+{
+	struct desk desk;
+	struct error error;
+
+	open_desk(*(int *)*state, "[limits]\nexports = 2\norders = 0\n", &desk);
+	assert_ok(take(&desk, LEDGER_OFFLINE, document("offline", NOW, 90 * 86400, 0), NOW, &error), error);
+	assert_refused(take(&desk, LEDGER_OFFLINE, document("offline", NOW, 90 * 86400 + 1, 0), NOW, &error), error,
+		       ERROR_DATA, "lifetime");
+	assert_refused(take(&desk, LEDGER_OFFLINE, document("entitlement", NOW, 60, 0), NOW, &error), error, ERROR_DATA,
+		       "format");
+	assert_ok(take(&desk, LEDGER_OFFLINE, document("offline", NOW, 60, 0), NOW + 1, &error), error);
+	assert_refused(take(&desk, LEDGER_OFFLINE, document("offline", NOW, 60, 0), NOW + 2, &error), error,
+		       ERROR_NOT_NOW, "limit");
+	ledger_free(&desk.ledger);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(fences_never_go_back),      cmocka_unit_test(lifetimes_are_capped),
-		cmocka_unit_test(hours_are_limited),         cmocka_unit_test(a_torn_line_is_dropped_and_damage_is_not),
-		cmocka_unit_test(timestamps_go_up),          cmocka_unit_test(numbers_cannot_be_used_up),
+		cmocka_unit_test(fences_never_go_back),
+		cmocka_unit_test(lifetimes_are_capped),
+		cmocka_unit_test(hours_are_limited),
+		cmocka_unit_test(a_torn_line_is_dropped_and_damage_is_not),
+		cmocka_unit_test(timestamps_go_up),
+		cmocka_unit_test(numbers_cannot_be_used_up),
 		cmocka_unit_test(a_busy_ledger_stays_small),
+		cmocka_unit_test(offline_grants_have_a_limit_and_a_life_of_their_own),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_directory, fixture_remove);
