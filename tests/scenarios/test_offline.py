@@ -94,10 +94,6 @@ def test_online_after_a_stick_that_was_newer(island, shop):
     snapshot = json.loads((island.state / "trust" / "metadata" / "snapshot.json").read_text())
     assert stamp["signed"]["meta"]["snapshot.json"]["version"] < snapshot["signed"]["version"]
     assert "3.0" in island.hook("pull").stdout
-    island.open_tunnel()
-    shop.centre.open_window("box1")
-    identity = shop.centre.nightshift("upgrade", "rollback", "box1", "--now", check=False)
-    assert identity.returncode in (0, 64, 75)
 
 
 def test_altered_files_are_refused(island, shop):
