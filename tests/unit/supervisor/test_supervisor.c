@@ -173,6 +173,7 @@ static void runs_one_import_at_a_time(void **state)
 	assert_true(wait_said("begun import 1", 1));
 	assert_true(wait_said("busy import 2", 1));
 	assert_true(wait_said("import 3", 1));
+	assert_true(wait_said("import start", 1));
 	assert_int_equal(count_said("import start"), 1);
 	assert_int_equal(count_said("engine start"), 1);
 	stop(pid);
