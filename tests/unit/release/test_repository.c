@@ -356,7 +356,7 @@ static struct authority published_authority(const char *path, const char *direct
 	struct authority authority = {0};
 	struct error error;
 	char file[200];
-	CLEANUP(buffer_free) struct buffer targets = get_bytes(path), bytes = BUFFER_INIT(AUTHORITY_MOST);
+	CLEANUP(buffer_free) struct buffer targets = get_bytes(path);
 	assert_done(jsonio_parse(targets.data, targets.size, path, &status, &error));
 	const json_t *line =
 		json_object_get(json_object_get(json_object_get(status, "signed"), "targets"), AUTHORITY_TARGET);
