@@ -70,19 +70,27 @@ static void keep_only(const int *kept, size_t count)
 	}
 }
 
+/* What every child begins with: no mask of signals, of all descriptors only its own, and an end with its parent. */
+static void begin_child(const int *kept, size_t count, pid_t parent)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	keep_only(kept, count);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+		_exit(ERROR_BUG);
+}
+
 /* The child. Never returns: check's main has nothing that it may go on with. */
 static _Noreturn void be_session(const struct session_start *start, const struct check_places *places, pid_t parent)
 {
 	const int kept[] = {start->stream,    start->broker,   start->act,       places->trust,
 			    places->metadata, places->product, places->releases, places->zones};
 	struct error error = {0};
-	sigset_t none;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	keep_only(kept, ARRAY_SIZE(kept));
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
-		_exit(ERROR_BUG);
+
+	begin_child(kept, ARRAY_SIZE(kept), parent);
 	if (session_run(start, places, &error) < 0) {
 		if (strcmp(error.name, "closed") != 0)
 			log_failure("session", &error);
@@ -314,13 +322,8 @@ static _Noreturn void be_reader(int file, int stream, pid_t parent)
 {
 	const int kept[] = {file, stream};
 	struct error error = {0};
-	sigset_t none;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	keep_only(kept, ARRAY_SIZE(kept));
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
-		_exit(ERROR_BUG);
+
+	begin_child(kept, ARRAY_SIZE(kept), parent);
 	if (reader_run_take(file, stream, &error) < 0) {
 		log_failure("reading the offline file", &error);
 		_exit((int)error.code);
