@@ -15,7 +15,8 @@
 #include "orchestrator/store/store.h"
 #include "orchestrator/store/store_technician.h"
 
-/* As the signer names its files (signer/signer.h); the rooms do not include one another, a test compares the two. */
+/* As the signer names its files (signer/signer.h): the rooms do not include one another. Every scenario that starts the
+ * service on keys made here holds the two together. */
 static const char *const key_names[] = {"order", "timestamp", "entitlement"};
 
 static int make_parent(const char *path, mode_t mode, struct error *error)
