@@ -134,12 +134,12 @@ static int check_unused(const struct layout *layout, const struct journal_state 
 static int commit(const struct layout *layout, struct journal *journal, const char *version, const char *sha256,
 		  struct error *error)
 {
-	int status = slot_backend(layout->settings)->prepare(layout, version, error);
+	int status = slot_backend(layout)->prepare(layout, version, error);
 
 	if (status == 0)
 		status = point_pass("act.adopt.activate", error);
 	if (status == 0)
-		status = slot_backend(layout->settings)->activate(layout, version, error);
+		status = slot_backend(layout)->activate(layout, version, error);
 	if (status < 0)
 		return status;
 	json_t *fields = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "upgrade", ADOPT_UPGRADE, "from", "", "to", version,

@@ -9,8 +9,11 @@
 #define LAYOUT_STAGING      ".staging-" /* releases/.staging-V */
 #define LAYOUT_TRASH        ".trash-"   /* releases/.trash-V: being removed */
 
+struct slot_backend;
+
 struct layout {
 	const struct hook_settings *settings; /* borrowed */
+	const struct slot_backend *slots;     /* NULL: versioned trees */
 	int root;                             /* PRODUCT_ROOT */
 	int releases;                         /* PRODUCT_ROOT/releases */
 	int state;                            /* STATE/PRODUCT */

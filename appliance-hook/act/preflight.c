@@ -8,6 +8,7 @@
 #include "appliance-hook/act/copy.h"
 #include "appliance-hook/act/probe.h"
 #include "appliance-hook/act/run.h"
+#include "appliance-hook/act/slot.h"
 #include "appliance-hook/act/snapshot.h"
 
 struct subject {
@@ -171,7 +172,7 @@ static int begin(struct subject *subject, struct error *error)
 {
 	if (!manifest_name_is_safe(subject->request->version))
 		return error_set(error, ERROR_DATA, "version", "\"%.80s\" is not a version", subject->request->version);
-	return layout_current(subject->layout, subject->current, error);
+	return slot_backend(subject->layout)->current(subject->layout, subject->current, error);
 }
 
 int preflight_run(const struct layout *layout, const struct journal_state *state,

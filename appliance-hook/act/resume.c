@@ -65,8 +65,7 @@ static int tidy(const struct layout *layout, const struct journal_state *state, 
 
 	/* A commit that was interrupted while it tidied. */
 	if (status == 0 && state->stage == JOURNAL_COMMITTED)
-		status = slot_backend(layout->settings)
-				 ->mark_good(layout, state->run.to, state->fallback, state->staged, error);
+		status = slot_backend(layout)->mark_good(layout, state->run.to, state->fallback, state->staged, error);
 	return status;
 }
 
@@ -81,7 +80,7 @@ int resume_run(const struct layout *layout, int wait_ms, struct resume_report *r
 	if (status == 0)
 		status = journal_open(layout->state, JOURNAL_WRITE, &journal, error);
 	if (status == 0)
-		status = slot_backend(layout->settings)->current(layout, report.version, error);
+		status = slot_backend(layout)->current(layout, report.version, error);
 	if (status < 0)
 		return status;
 	const struct journal_state *state = journal_state(journal);
@@ -104,7 +103,7 @@ int resume_run(const struct layout *layout, int wait_ms, struct resume_report *r
 	if (status < 0)
 		return status;
 	run_conclude(&run, &result);
-	status = slot_backend(layout->settings)->current(layout, report.version, error);
+	status = slot_backend(layout)->current(layout, report.version, error);
 	if (status < 0)
 		return status;
 	report.acted = true;
@@ -155,7 +154,7 @@ int resume_clear(const struct layout *layout, const char *reason, struct error *
 				 JOURNAL_TEXT_SIZE - 1);
 	int status = layout_lock(layout, 0, &lock, error);
 	if (status == 0)
-		status = slot_backend(layout->settings)->current(layout, current, error);
+		status = slot_backend(layout)->current(layout, current, error);
 	if (status == 0 && !current[0])
 		status = error_set(error, ERROR_DATA, "current",
 				   "no version stands; \"appliance-hook adopt\" puts one there");

@@ -85,7 +85,7 @@ static int undo_hook(struct run *run, struct error *error)
 
 static int undo_switch(struct run *run, struct error *error)
 {
-	return slot_backend(run->layout->settings)->undo(run->layout, home_of(run_now(run)), error);
+	return slot_backend(run->layout)->undo(run->layout, home_of(run_now(run)), error);
 }
 
 static int restore_data(struct run *run, struct error *error)
@@ -231,11 +231,11 @@ int rollback_plan(const struct layout *layout, struct rollback_plan *ret_plan, s
 	int status = journal_open(layout->state, JOURNAL_READ, &journal, error);
 
 	if (status == 0)
-		status = slot_backend(layout->settings)->current(layout, plan.from, error);
+		status = slot_backend(layout)->current(layout, plan.from, error);
 	if (status < 0)
 		return status;
 	const struct journal_state *state = journal_state(journal);
-	if (!state->fallback[0] || strcmp(state->fallback, plan.from) == 0)
+	if (strcmp(state->fallback, plan.from) == 0 || !slot_backend(layout)->holds(layout, state->fallback))
 		return error_set(error, ERROR_NOT_NOW, "fallback", "no older release stands to go back to from %s",
 				 plan.from);
 	snprintf(plan.to, sizeof plan.to, "%s", state->fallback);

@@ -1,5 +1,5 @@
-/* Where a release runs from: prepare, switch, undo, mark good. Versioned trees and a symlink now; an A/B pair of images
- * with a boot loader's counter fits the same five. Each may be called again after an interruption. */
+/* Where a release runs from: prepare, switch, undo, mark good. Versioned trees and a symlink (slot_tree), or a pair of
+ * images and a boot loader that counts its tries (slot_pair). Each may be called again after an interruption. */
 #ifndef ACT_SLOT_H
 #define ACT_SLOT_H
 
@@ -7,11 +7,16 @@
 
 struct slot_backend {
 	const char *name;
-	/* What runs now; "" nothing. */
+	/* What is activated runs only after the machine has restarted. */
+	bool by_restart;
+	/* What runs now; "" nothing. By restart: what the machine was booted from. */
 	int (*current)(const struct layout *layout, char ret_version[static LAYOUT_VERSION_SIZE], struct error *error);
-	/* The release is whole, by hash, and could be switched to. Touches nothing that runs. */
+	/* Whether `version` still stands, to go back to it. Names only: it is hashed before it is gone back to. */
+	bool (*holds)(const struct layout *layout, const char *version);
+	/* The release is whole, by hash, and could be switched to. Touches nothing that runs; of a pair it takes the
+	 * place of the fallback. */
 	int (*prepare)(const struct layout *layout, const char *version, struct error *error);
-	/* From now on `version` is what starts. Durable and at once. */
+	/* From now on `version` is what starts: at once, or at the next restart and then on trial. Durable. */
 	int (*activate)(const struct layout *layout, const char *version, struct error *error);
 	/* Back to `version`, which ran before. */
 	int (*undo)(const struct layout *layout, const char *version, struct error *error);
@@ -21,9 +26,14 @@ struct slot_backend {
 			 struct error *error);
 };
 
-/* The backend that the settings ask for. */
-const struct slot_backend *slot_backend(const struct hook_settings *settings);
+/* The layout's own, or versioned trees. */
+const struct slot_backend *slot_backend(const struct layout *layout);
 
 extern const struct slot_backend slot_tree;
+
+/* For backends: of releases/ only `version`, `fallback`, `also` ("": none), what runs, and the newest others up to
+ * `keep` stay. */
+int slot_trim(const struct layout *layout, const char *version, const char *fallback, const char *also,
+	      struct error *error) MUST_CHECK;
 
 #endif

@@ -90,8 +90,8 @@ static int list_releases(const struct layout *layout, struct release **ret_list,
 	return 0;
 }
 
-static int mark_good(const struct layout *layout, const char *version, const char *fallback, const char *also,
-		     struct error *error)
+int slot_trim(const struct layout *layout, const char *version, const char *fallback, const char *also,
+	      struct error *error)
 {
 	CLEANUP(free_pointer) struct release *list = NULL;
 	char current[LAYOUT_VERSION_SIZE];
@@ -100,7 +100,7 @@ static int mark_good(const struct layout *layout, const char *version, const cha
 	int status = list_releases(layout, &list, &count, error);
 
 	if (status == 0)
-		status = layout_current(layout, current, error);
+		status = slot_backend(layout)->current(layout, current, error);
 	if (status < 0)
 		return status;
 	for (size_t i = 0; i < count; i++) {
@@ -121,16 +121,22 @@ static int mark_good(const struct layout *layout, const char *version, const cha
 	return status;
 }
 
+static bool holds(const struct layout *layout, const char *version)
+{
+	return version[0] && faccessat(layout->releases, version, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 const struct slot_backend slot_tree = {
 	.name = "tree",
 	.current = layout_current,
+	.holds = holds,
 	.prepare = layout_verify,
 	.activate = activate,
 	.undo = activate,
-	.mark_good = mark_good,
+	.mark_good = slot_trim,
 };
 
-const struct slot_backend *slot_backend(const struct hook_settings *settings UNUSED)
+const struct slot_backend *slot_backend(const struct layout *layout)
 {
-	return &slot_tree;
+	return layout->slots ? layout->slots : &slot_tree;
 }

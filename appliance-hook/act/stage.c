@@ -11,6 +11,7 @@
 #include "appliance-hook/act/point.h"
 #include "appliance-hook/act/quarantine.h"
 #include "appliance-hook/act/run.h"
+#include "appliance-hook/act/slot.h"
 #include "base/log.h"
 #include "release/tree.h"
 
@@ -39,7 +40,7 @@ static int check_version(const struct layout *layout, const struct journal_state
 		return error_set(error, ERROR_DATA, "version", "\"%.80s\" is not a version", version);
 	int status = run_may_begin(state, error);
 	if (status == 0)
-		status = layout_current(layout, current, error);
+		status = slot_backend(layout)->current(layout, current, error);
 	if (status == 0 && strcmp(current, version) == 0)
 		status = error_set(error, ERROR_NOT_NOW, "version", "%s runs already", version);
 	return status;
@@ -104,7 +105,7 @@ int stage_open(const struct layout *layout, const char *version, uid_t uid, gid_
 	if (status == 0)
 		status = make_staging(layout, name, uid, gid, &ground.staging, error);
 	if (status == 0)
-		status = layout_current(layout, ground.current, error);
+		status = slot_backend(layout)->current(layout, ground.current, error);
 	if (status == 0 && ground.current[0])
 		status = layout_release(layout, ground.current, &ground.tree, error);
 	/* Beginning again after a lost connection is no news. */

@@ -4,6 +4,7 @@
 #include "appliance-hook/act/journal.h"
 #include "appliance-hook/act/quarantine.h"
 #include "appliance-hook/act/receipts.h"
+#include "appliance-hook/act/slot.h"
 #include "base/log.h"
 #include "keys/key.h"
 
@@ -42,7 +43,7 @@ int status_read(const struct layout *layout, json_t **ret_status, struct error *
 	int status = journal_open(layout->state, JOURNAL_READ, &journal, error);
 
 	if (status == 0)
-		status = layout_current(layout, current, error);
+		status = slot_backend(layout)->current(layout, current, error);
 	if (status == 0)
 		status = fence_highest(layout, order_key, sizeof order_key, &fence, error);
 	if (status == 0)

@@ -46,7 +46,7 @@ static int pre_switch(struct run *run, struct error *error)
 
 static int activate(struct run *run, struct error *error)
 {
-	return slot_backend(run->layout->settings)->activate(run->layout, run_now(run)->to, error);
+	return slot_backend(run->layout)->activate(run->layout, run_now(run)->to, error);
 }
 
 static int post_switch(struct run *run, struct error *error)
@@ -135,7 +135,7 @@ int switch_commit(struct run *run, struct error *error)
 	if (status < 0 && journal_state(run->journal)->stage != JOURNAL_COMMITTED)
 		return status;
 	/* It is committed: what cannot be tidied now is tidied by the next. */
-	if (slot_backend(layout->settings)->mark_good(layout, now->to, now->from, "", &why) < 0 ||
+	if (slot_backend(layout)->mark_good(layout, now->to, now->from, "", &why) < 0 ||
 	    snapshot_trim(layout, now->snapshot, &why) < 0)
 		log_failure("trimming", &why);
 	return 0;
@@ -227,7 +227,7 @@ static int check_bytes(const struct layout *layout, struct journal *journal, con
 	int status = point_pass("act.prepare.verify", error);
 
 	if (status == 0)
-		status = slot_backend(layout->settings)->prepare(layout, request->version, error);
+		status = slot_backend(layout)->prepare(layout, request->version, error);
 	if (status == -ERROR_DATA && stage_forget(journal, request->version, &why) < 0)
 		log_failure("forgetting what was staged", &why);
 	return status;
@@ -330,7 +330,7 @@ int switch_run(const struct layout *layout, const struct switch_request *request
 	if (status == 0)
 		status = check_window(request, error);
 	if (status == 0)
-		status = slot_backend(layout->settings)->current(layout, current, error);
+		status = slot_backend(layout)->current(layout, current, error);
 	if (status == 0)
 		status = check_release(layout, request, &manifest, error);
 	if (status == 0)
