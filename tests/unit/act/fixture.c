@@ -86,16 +86,31 @@ static void write_scripts(struct fixture *fixture)
 	fixture_write(fixture, "start", script);
 }
 
-void fixture_make(struct fixture *fixture, const char *extra)
+static void open_layout(struct fixture *fixture)
 {
-	const char *directory = fixture->directory;
-	char text[4096], path[128];
+	char path[128];
 	struct error error = {0};
 
+	snprintf(path, sizeof path, "%s/hook.conf", fixture->directory);
+	OK(hook_settings_load(path, &fixture->settings, &error));
+	OK(layout_open(&fixture->settings, &fixture->layout, &error));
+}
+
+void fixture_open(struct fixture *fixture, const char *directory)
+{
 	*fixture = (struct fixture){.layout = LAYOUT_CLOSED};
-	/* In memory where there is such a place: a sweep syncs thousands of times. */
-	strcpy(fixture->directory, access("/dev/shm", W_OK) == 0 ? "/dev/shm/act-XXXXXX" : "/tmp/act-XXXXXX");
-	assert_non_null(mkdtemp(fixture->directory));
+	assert_true(strlen(directory) < sizeof fixture->directory);
+	memcpy(fixture->directory, directory, strlen(directory) + 1);
+	open_layout(fixture);
+}
+
+void fixture_make_at(struct fixture *fixture, const char *directory, const char *extra)
+{
+	char text[4096];
+
+	*fixture = (struct fixture){.layout = LAYOUT_CLOSED};
+	assert_true(strlen(directory) < sizeof fixture->directory);
+	memcpy(fixture->directory, directory, strlen(directory) + 1);
 	assert_int_equal(chmod(fixture->directory, 0755), 0);
 	write_scripts(fixture);
 	fixture_write(fixture, "data/file", "factory\n");
@@ -107,17 +122,31 @@ void fixture_make(struct fixture *fixture, const char *extra)
 		 "interval = 0\ndeadline = 1s\n%s",
 		 directory, directory, directory, directory, extra ? extra : "");
 	fixture_write(fixture, "hook.conf", text);
-	snprintf(path, sizeof path, "%s/hook.conf", fixture->directory);
-	OK(hook_settings_load(path, &fixture->settings, &error));
-	OK(layout_open(&fixture->settings, &fixture->layout, &error));
+	open_layout(fixture);
+}
+
+void fixture_make(struct fixture *fixture, const char *extra)
+{
+	/* In memory where there is such a place: a sweep syncs thousands of times. */
+	char directory[] = "/dev/shm/act-XXXXXX";
+	char elsewhere[] = "/tmp/act-XXXXXX";
+	char *chosen = access("/dev/shm", W_OK) == 0 ? directory : elsewhere;
+
+	assert_non_null(mkdtemp(chosen));
+	fixture_make_at(fixture, chosen, extra);
+}
+
+void fixture_close(struct fixture *fixture)
+{
+	layout_close(&fixture->layout);
+	hook_settings_free(&fixture->settings);
 }
 
 void fixture_end(struct fixture *fixture)
 {
 	struct error error = {0};
 
-	layout_close(&fixture->layout);
-	hook_settings_free(&fixture->settings);
+	fixture_close(fixture);
 	/* A watcher may open the lock once more while the directory goes. */
 	int status = file_remove_tree_at(AT_FDCWD, fixture->directory, &error);
 	for (int tries = 0; status < 0 && tries < 20; tries++) {

@@ -39,6 +39,10 @@ int fixture_watch(int argc, char **argv);
 
 /* `extra` is appended to the configuration (NULL: nothing). A cmocka setup with *state = a fixture. */
 void fixture_make(struct fixture *fixture, const char *extra);
+/* In an empty directory of the caller's, who removes it; and one that was made there before. */
+void fixture_make_at(struct fixture *fixture, const char *directory, const char *extra);
+void fixture_open(struct fixture *fixture, const char *directory);
+void fixture_close(struct fixture *fixture);
 void fixture_end(struct fixture *fixture);
 int fixture_setup(void **state); /* a fixture where 1.0 was adopted */
 int fixture_teardown(void **state);
