@@ -223,11 +223,16 @@ void fixture_pack(struct fixture *fixture, const char *version, unsigned kind)
 
 void fixture_adopt(struct fixture *fixture, const char *version)
 {
+	fixture_pack(fixture, version, FIXTURE_GOOD);
+	fixture_adopt_packed(fixture, version);
+}
+
+void fixture_adopt_packed(struct fixture *fixture, const char *version)
+{
 	CLEANUP(bundle_free) struct bundle *bundle = NULL;
 	char path[256], adopted[LAYOUT_VERSION_SIZE];
 	struct error error = {0};
 
-	fixture_pack(fixture, version, FIXTURE_GOOD);
 	bundle_path(fixture, version, path);
 	OK(bundle_open(path, &bundle, &error));
 	OK(adopt_bundle(&fixture->layout, bundle, -1, adopted, &error));
@@ -260,6 +265,12 @@ static void fill(int staging, int base, const struct manifest *base_manifest, st
 
 void fixture_fill(struct fixture *fixture, const char *version, unsigned kind, char ret_sha256[static HASH_HEX_SIZE])
 {
+	fixture_pack(fixture, version, kind);
+	fixture_fill_packed(fixture, version, ret_sha256);
+}
+
+void fixture_fill_packed(struct fixture *fixture, const char *version, char ret_sha256[static HASH_HEX_SIZE])
+{
 	CLEANUP(bundle_free) struct bundle *bundle = NULL;
 	CLEANUP(stage_ground_close) struct stage_ground ground = {.staging = -1, .tree = -1};
 	struct manifest *base = NULL;
@@ -267,7 +278,6 @@ void fixture_fill(struct fixture *fixture, const char *version, unsigned kind, c
 	char path[256];
 	struct error error = {0};
 
-	fixture_pack(fixture, version, kind);
 	bundle_path(fixture, version, path);
 	OK(bundle_open(path, &bundle, &error));
 	hash_bytes(HASH_SHA256, bundle_manifest(bundle)->data, bundle_manifest(bundle)->size, hash);

@@ -51,7 +51,10 @@ void fixture_pack(struct fixture *fixture, const char *version, unsigned kind); 
 void fixture_adopt(struct fixture *fixture, const char *version);
 /* Packs, fills the staging directory as check does, without sealing; ret_sha256 is the manifest's. */
 void fixture_fill(struct fixture *fixture, const char *version, unsigned kind, char ret_sha256[static HASH_HEX_SIZE]);
-/* As above, sealed. */
+/* The same from the bundle that was packed before. */
+void fixture_adopt_packed(struct fixture *fixture, const char *version);
+void fixture_fill_packed(struct fixture *fixture, const char *version, char ret_sha256[static HASH_HEX_SIZE]);
+/* As fixture_fill, sealed. */
 void fixture_stage(struct fixture *fixture, const char *version, unsigned kind, char ret_sha256[static HASH_HEX_SIZE]);
 /* A request whose window is open for an hour, with the next fence. Strings are borrowed. */
 struct switch_request fixture_order(struct fixture *fixture, const char *upgrade, const char *version,
