@@ -4,13 +4,24 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
-/* Passages of the one name that is waited for; a fork counts on from its parent. */
-static unsigned passed;
+/* Passages of the one name that is waited for: of all threads, and of children that were forked since the first of
+ * them. */
+static atomic_uint *passed;
+
+static void share_count(void)
+{
+	void *page = mmap(NULL, sizeof *passed, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	passed = page == MAP_FAILED ? NULL : page;
+}
 
 static void record(const char *name)
 {
@@ -32,11 +43,13 @@ static void record(const char *name)
 
 int fault_point(const char *name)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	const char *wanted = getenv("NIGHTSHIFT_FAULT");
 
 	record(name);
 	if (!wanted)
 		return 0;
+	pthread_once(&once, share_count);
 	size_t length = strcspn(wanted, ":=");
 	if (strlen(name) != length || strncmp(name, wanted, length) != 0)
 		return 0;
@@ -45,7 +58,7 @@ int fault_point(const char *name)
 	if (*rest == ':')
 		at = (unsigned)strtoul(rest + 1, NULL, 10);
 	const char *action = strchr(wanted, '=');
-	if (++passed != at || !action)
+	if (!passed || atomic_fetch_add(passed, 1) + 1 != at || !action)
 		return 0;
 	if (strcmp(action, "=kill") == 0)
 		kill(getpid(), SIGKILL);

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "release/bundle.h"
+#include "release/delta.h"
 #include "release/pack.h"
 #include "release/unpack.h"
 
@@ -80,7 +81,7 @@ static void write_scripts(struct fixture *fixture)
 	snprintf(script, sizeof script, "#!/bin/sh\necho stop >> %s/units.log\n", fixture->directory);
 	fixture_write(fixture, "stop", script);
 	snprintf(script, sizeof script,
-		 "#!/bin/sh\nv=$(cat %s/product/current/version)\necho start $v >> %s/units.log\n"
+		 "#!/bin/sh\nread v < %s/product/current/version\necho start $v >> %s/units.log\n"
 		 "echo $v > %s/data/file\n",
 		 fixture->directory, fixture->directory, fixture->directory);
 	fixture_write(fixture, "start", script);
@@ -114,12 +115,13 @@ void fixture_make_at(struct fixture *fixture, const char *directory, const char 
 	assert_int_equal(chmod(fixture->directory, 0755), 0);
 	write_scripts(fixture);
 	fixture_write(fixture, "data/file", "factory\n");
+	/* One try says whether a release is sick: no other is due before the deadline. */
 	snprintf(text, sizeof text,
 		 "[appliance]\nproduct = shop\nproduct_root = product\nstate = state\ntrust_root = root.json\n"
 		 "[units]\nbackend = command\nstop = %s/stop\nstart = %s/start\n"
 		 "[data]\ndirs = %s/data\n"
 		 "[probe well]\ntype = command\ntarget = %s/product/current/check\nexpect = {version}\ntimes = 1\n"
-		 "interval = 0\ndeadline = 1s\n%s",
+		 "interval = 30\ndeadline = 30s\n%s",
 		 directory, directory, directory, directory, extra ? extra : "");
 	fixture_write(fixture, "hook.conf", text);
 	open_layout(fixture);
@@ -239,28 +241,74 @@ void fixture_adopt_packed(struct fixture *fixture, const char *version)
 	assert_string_equal(adopted, version);
 }
 
-static void fill(int staging, int base, const struct manifest *base_manifest, struct bundle *bundle)
+static void free_unpack(struct unpack **unpack)
 {
-	const struct buffer *bytes = bundle_manifest(bundle);
-	struct manifest *manifest = NULL;
-	struct unpack *unpack = NULL;
-	struct error error = {0};
-	size_t index;
+	unpack_free(unpack);
+}
 
-	OK(manifest_parse(bytes->data, bytes->size, &manifest, &error));
-	OK(unpack_begin(staging, manifest, base, base_manifest, UNPACK_AUTO, &unpack, &error));
-	while (unpack_next_blob(unpack, &index)) {
+static int apply_delta(const char *path, const struct stage_ground *ground, struct unpack *unpack,
+		       const struct manifest *base, const struct manifest *manifest, struct error *error)
+{
+	CLEANUP(delta_free) struct delta *delta = NULL;
+	CLEANUP(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct unpack_made made = {0};
+	int status = fd < 0 ? error_set_errno(error, ERROR_DATA, "read", "%s", path)
+			    : delta_open(fd, base, manifest, &delta, error);
+
+	return status == 0 ? unpack_delta(unpack, delta, ground->tree, &made, error) : status;
+}
+
+static int take_blobs(struct unpack *unpack, const struct manifest *manifest, struct bundle *bundle,
+		      struct error *error)
+{
+	size_t index = 0;
+	int status = 0;
+
+	while (status == 0 && unpack_next_blob(unpack, &index)) {
 		CLEANUP(buffer_free) struct buffer blob = BUFFER_INIT(MANIFEST_BLOB_STORED_MOST);
 		char hex[HASH_HEX_SIZE], name[HASH_HEX_SIZE + 8];
 		hash_to_hex(manifest->blobs[index].hash, HASH_SIZE, hex);
 		snprintf(name, sizeof name, "blobs/%s", hex);
-		OK(bundle_read(bundle, name, MANIFEST_BLOB_STORED_MOST, &blob, &error));
-		OK(unpack_blob(unpack, index, blob.data, blob.size, &error));
+		status = bundle_read(bundle, name, MANIFEST_BLOB_STORED_MOST, &blob, error);
+		if (status == 0)
+			status = unpack_blob(unpack, index, blob.data, blob.size, error);
 	}
-	OK(unpack_finish(unpack, &error));
-	OK(file_replace_at(staging, "manifest.json", bytes->data, bytes->size, 0644, &error));
-	unpack_free(&unpack);
-	manifest_free(&manifest);
+	return status;
+}
+
+int fixture_receive(struct fixture *fixture, const char *version, const char *delta,
+		    char ret_sha256[static HASH_HEX_SIZE], struct error *error)
+{
+	CLEANUP(bundle_free) struct bundle *bundle = NULL;
+	CLEANUP(stage_ground_close) struct stage_ground ground = {.staging = -1, .tree = -1};
+	CLEANUP(manifest_free) struct manifest *base = NULL;
+	CLEANUP(manifest_free) struct manifest *manifest = NULL;
+	CLEANUP(free_unpack) struct unpack *unpack = NULL;
+	uint8_t hash[HASH_SIZE];
+	char path[256];
+
+	bundle_path(fixture, version, path);
+	int status = bundle_open(path, &bundle, error);
+	if (status < 0)
+		return status;
+	const struct buffer *bytes = bundle_manifest(bundle);
+	hash_bytes(HASH_SHA256, bytes->data, bytes->size, hash);
+	hash_to_hex(hash, sizeof hash, ret_sha256);
+	status = manifest_parse(bytes->data, bytes->size, &manifest, error);
+	if (status == 0)
+		status = stage_open(&fixture->layout, version, geteuid(), getegid(), &ground, error);
+	if (status == 0 && ground.current[0])
+		status = layout_manifest(&fixture->layout, ground.current, &base, NULL, error);
+	if (status == 0)
+		status = unpack_begin(ground.staging, manifest, ground.tree, base, UNPACK_AUTO, &unpack, error);
+	if (status == 0 && delta)
+		status = apply_delta(delta, &ground, unpack, base, manifest, error);
+	if (status == 0)
+		status = take_blobs(unpack, manifest, bundle, error);
+	if (status == 0)
+		status = unpack_finish(unpack, error);
+	return status == 0 ? file_replace_at(ground.staging, "manifest.json", bytes->data, bytes->size, 0644, error)
+			   : status;
 }
 
 void fixture_fill(struct fixture *fixture, const char *version, unsigned kind, char ret_sha256[static HASH_HEX_SIZE])
@@ -271,22 +319,9 @@ void fixture_fill(struct fixture *fixture, const char *version, unsigned kind, c
 
 void fixture_fill_packed(struct fixture *fixture, const char *version, char ret_sha256[static HASH_HEX_SIZE])
 {
-	CLEANUP(bundle_free) struct bundle *bundle = NULL;
-	CLEANUP(stage_ground_close) struct stage_ground ground = {.staging = -1, .tree = -1};
-	struct manifest *base = NULL;
-	uint8_t hash[HASH_SIZE];
-	char path[256];
 	struct error error = {0};
 
-	bundle_path(fixture, version, path);
-	OK(bundle_open(path, &bundle, &error));
-	hash_bytes(HASH_SHA256, bundle_manifest(bundle)->data, bundle_manifest(bundle)->size, hash);
-	hash_to_hex(hash, sizeof hash, ret_sha256);
-	OK(stage_open(&fixture->layout, version, geteuid(), getegid(), &ground, &error));
-	if (ground.current[0])
-		OK(layout_manifest(&fixture->layout, ground.current, &base, NULL, &error));
-	fill(ground.staging, ground.tree, base, bundle);
-	manifest_free(&base);
+	OK(fixture_receive(fixture, version, NULL, ret_sha256, &error));
 }
 
 void fixture_stage(struct fixture *fixture, const char *version, unsigned kind, char ret_sha256[static HASH_HEX_SIZE])

@@ -54,6 +54,9 @@ void fixture_fill(struct fixture *fixture, const char *version, unsigned kind, c
 /* The same from the bundle that was packed before. */
 void fixture_adopt_packed(struct fixture *fixture, const char *version);
 void fixture_fill_packed(struct fixture *fixture, const char *version, char ret_sha256[static HASH_HEX_SIZE]);
+/* The same without an assertion, by `delta` first (a path; NULL: none). */
+int fixture_receive(struct fixture *fixture, const char *version, const char *delta,
+		    char ret_sha256[static HASH_HEX_SIZE], struct error *error) MUST_CHECK;
 /* As fixture_fill, sealed. */
 void fixture_stage(struct fixture *fixture, const char *version, unsigned kind, char ret_sha256[static HASH_HEX_SIZE]);
 /* A request whose window is open for an hour, with the next fence. Strings are borrowed. */

@@ -1,0 +1,461 @@
+#include "tests/unit/act/sweep.h"
+
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "appliance-hook/act/copy.h"
+#include "base/file.h"
+
+#define POINTS_MOST  1000
+#define SCENES_MOST  16
+#define WORKERS_MOST 16
+#define POINT_SIZE   72
+
+#define OK(call)                                                                                                       \
+	do {                                                                                                           \
+		if ((call) < 0)                                                                                        \
+			fail_msg("%s: %s (%s)", #call, error.text, error.name);                                        \
+	} while (0)
+
+static const char *const action_names[SWEEP_ACTIONS] = {"kill", "enospc", "eio", "kill twice"};
+
+/* Every passage, in order: the n-th of a name is another point than its first. */
+struct points {
+	char names[POINTS_MOST][POINT_SIZE]; /* "act.journal.write:3" */
+	size_t count;
+};
+
+/* What the workers share. */
+struct board {
+	atomic_size_t next; /* job */
+	atomic_uint runs, outcomes[WHOLE_VERDICTS];
+};
+
+struct job {
+	size_t scene, point;
+};
+
+struct sweep {
+	const struct scene *scenes;
+	size_t scene_count;
+	enum sweep_action action;
+	const struct sweep_pace *pace;
+	struct points *points; /* by scene */
+	struct job *jobs;
+	size_t job_count;
+	struct board *board;
+	char directory[40];
+};
+
+/* One worker's place: the box goes by absolute paths, so it is always at the same one. */
+struct bench {
+	const struct sweep *sweep;
+	char directory[52]; /* box, and templates by scene */
+	struct hook_settings settings;
+	bool set[SCENES_MOST];
+	char sha256[SCENES_MOST][HASH_HEX_SIZE];
+	int64_t fence;
+};
+
+/* Nobody waits between two tries of a probe: the clock goes on instead. */
+int64_t __real_clock_ticks_ms(void);
+int64_t __wrap_clock_ticks_ms(void);
+int __wrap_nanosleep(const struct timespec *duration, struct timespec *ret_rest);
+static atomic_llong skipped_ms;
+
+int64_t __wrap_clock_ticks_ms(void)
+{
+	return __real_clock_ticks_ms() + atomic_load(&skipped_ms);
+}
+
+int __wrap_nanosleep(const struct timespec *duration, struct timespec *ret_rest UNUSED)
+{
+	atomic_fetch_add(&skipped_ms, duration->tv_sec * 1000 + duration->tv_nsec / 1000000 + 1);
+	return 0;
+}
+
+/* Four tries where the fixture has one: what fails once may be well the next time. */
+static void probe_often(struct fixture *fixture)
+{
+	static const char once[] = "interval = 30\ndeadline = 30s\n", often[] = "interval = 10\ndeadline = 35s\n";
+	CLEANUP(free_pointer) char *text = fixture_text(fixture, "hook.conf");
+	char *at = strstr(text, once);
+
+	assert_non_null(at);
+	memcpy(at, often, sizeof often - 1);
+	fixture_write(fixture, "hook.conf", text);
+}
+
+static void box_path(const struct bench *bench, char path[static 64])
+{
+	snprintf(path, 64, "%s/box", bench->directory);
+}
+
+/* bench/`from` becomes bench/`to`, whole. */
+static void copy_box(const struct bench *bench, const char *from, const char *to)
+{
+	CLEANUP(file_close) int parent = -1;
+	CLEANUP(file_close) int source = -1;
+	struct error error = {0};
+
+	OK(file_open_directory(bench->directory, &parent, &error));
+	OK(file_remove_tree_at(parent, to, &error));
+	OK(source = openat(parent, from, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	OK(copy_tree(source, parent, to, &error));
+}
+
+static void template_name(size_t scene, char name[static 32])
+{
+	snprintf(name, 32, "scene-%zu", scene);
+}
+
+/* The watcher that a run arms finds no configuration: what it would do is done by whole_check, once and in order. */
+static void hide_configuration(const struct bench *bench)
+{
+	char path[80];
+
+	snprintf(path, sizeof path, "%s/box/hook.conf", bench->directory);
+	assert_int_equal(unlink(path), 0);
+}
+
+static void set_scene(struct bench *bench, size_t index)
+{
+	const struct scene *scene = &bench->sweep->scenes[index];
+	struct fixture fixture;
+	char box[64], name[32];
+	struct error error = {0};
+
+	if (bench->set[index])
+		return;
+	box_path(bench, box);
+	OK(file_remove_tree_at(AT_FDCWD, box, &error));
+	assert_int_equal(mkdir(box, 0755), 0);
+	fixture_make_at(&fixture, box, NULL);
+	probe_often(&fixture);
+	fixture_write(&fixture, "data/precious", "kept\n");
+	fixture_pack(&fixture, "1.9", FIXTURE_GOOD);
+	scene->set(&fixture, scene->kind, bench->sha256[index]);
+	if (!bench->settings.file)
+		assert_int_equal(hook_settings_load(fixture.settings.file, &bench->settings, &error), 0);
+	bench->fence = fixture.fence > bench->fence ? fixture.fence : bench->fence;
+	hide_configuration(bench);
+	fixture_close(&fixture);
+	template_name(index, name);
+	copy_box(bench, "box", name);
+	bench->set[index] = true;
+}
+
+/* A box as the template left it. */
+static void open_box(struct bench *bench, const char *template, struct fixture *fixture)
+{
+	struct error error = {0};
+
+	copy_box(bench, template, "box");
+	*fixture = (struct fixture){.layout = LAYOUT_CLOSED, .settings = bench->settings, .fence = bench->fence + 1};
+	box_path(bench, fixture->directory);
+	OK(layout_open(&bench->settings, &fixture->layout, &error));
+}
+
+static void close_box(struct fixture *fixture)
+{
+	layout_close(&fixture->layout);
+}
+
+static void start_bench(struct bench *bench, const struct sweep *sweep, size_t number)
+{
+	struct error error = {0};
+
+	*bench = (struct bench){.sweep = sweep};
+	snprintf(bench->directory, sizeof bench->directory, "%s/%zu", sweep->directory, number);
+	OK(file_remove_tree_at(AT_FDCWD, bench->directory, &error));
+	assert_int_equal(mkdir(bench->directory, 0755), 0);
+}
+
+static void end_bench(struct bench *bench)
+{
+	struct error error = {0};
+
+	hook_settings_free(&bench->settings);
+	OK(file_remove_tree_at(AT_FDCWD, bench->directory, &error));
+}
+
+/* In a child, which may be killed. Returns its wait status. */
+static int strike(struct fixture *fixture, int (*deed)(struct fixture *fixture, const char *sha256), const char *sha256,
+		  const char *variable, const char *value)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		setenv(variable, value, 1);
+		_exit(deed(fixture, sha256) == 0 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	fixture->fence++;
+	return status;
+}
+
+/* It, or a child that it then fails without. */
+static bool was_killed(int status)
+{
+	return WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL : WEXITSTATUS(status) != 0;
+}
+
+static int do_resume(struct fixture *fixture, const char *sha256 UNUSED)
+{
+	struct resume_report report = {0};
+	struct error error = {0};
+
+	return resume_run(&fixture->layout, 60000, &report, &error);
+}
+
+static void read_points(struct fixture *fixture, struct points *points)
+{
+	CLEANUP(free_pointer) char *text = fixture_text(fixture, "points");
+	char *rest = NULL;
+
+	points->count = 0;
+	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		size_t length = strlen(line), passage = 1;
+		assert_true(points->count < POINTS_MOST && length < POINT_SIZE - 8);
+		for (size_t i = 0; i < points->count; i++)
+			passage += strncmp(points->names[i], line, length) == 0 && points->names[i][length] == ':';
+		snprintf(points->names[points->count++], sizeof points->names[0], "%s:%zu", line, passage);
+	}
+}
+
+/* Says what may not be, and counts. */
+static void judge(const struct bench *bench, struct fixture *fixture, const struct scene *scene, const char *what)
+{
+	const struct whole whole = {.before = scene->before, .after = scene->then, .precious = "kept\n"};
+	char text[WHOLE_TEXT_SIZE];
+	enum whole_verdict verdict = whole_check(fixture, &whole, text);
+
+	atomic_fetch_add(&bench->sweep->board->runs, 1);
+	atomic_fetch_add(&bench->sweep->board->outcomes[verdict], 1);
+	if (text[0])
+		fprintf(stderr, "%s, %s: %s: %s\n", scene->name, what, whole_name(verdict), text);
+}
+
+/* Undisturbed, it passes all of them. */
+static void find_points(struct bench *bench, size_t index, struct points *points)
+{
+	const struct scene *scene = &bench->sweep->scenes[index];
+	struct fixture fixture;
+	char name[32], log[128], version[LAYOUT_VERSION_SIZE];
+
+	set_scene(bench, index);
+	template_name(index, name);
+	open_box(bench, name, &fixture);
+	snprintf(log, sizeof log, "%s/points", fixture.directory);
+	assert_int_equal(strike(&fixture, scene->deed, bench->sha256[index], "NIGHTSHIFT_FAULT_LOG", log), 0);
+	assert_int_equal(fixture_stage_of(&fixture), scene->ends);
+	assert_string_equal(fixture_whole(&fixture, version), scene->then);
+	read_points(&fixture, points);
+	judge(bench, &fixture, scene, "not struck");
+	close_box(&fixture);
+}
+
+static void strike_once(struct bench *bench, const struct job *job)
+{
+	const struct sweep *sweep = bench->sweep;
+	const struct scene *scene = &sweep->scenes[job->scene];
+	struct fixture fixture;
+	char name[32], fault[POINT_SIZE + 8];
+
+	set_scene(bench, job->scene);
+	template_name(job->scene, name);
+	snprintf(fault, sizeof fault, "%s=%s", sweep->points[job->scene].names[job->point],
+		 action_names[sweep->action]);
+	open_box(bench, name, &fixture);
+	int status = strike(&fixture, scene->deed, bench->sha256[job->scene], "NIGHTSHIFT_FAULT", fault);
+	if (sweep->action == SWEEP_KILL && !was_killed(status))
+		fail_msg("%s, %s: it was not struck", scene->name, fault);
+	judge(bench, &fixture, scene, fault);
+	close_box(&fixture);
+}
+
+/* Killed at the point, and again at points of the resume: the box as the first kill left it is kept to begin from. */
+static void strike_twice(struct bench *bench, const struct job *job)
+{
+	const struct sweep *sweep = bench->sweep;
+	const struct scene *scene = &sweep->scenes[job->scene];
+	CLEANUP(free_pointer) struct points *points = calloc(1, sizeof *points);
+	const char *point = sweep->points[job->scene].names[job->point];
+	struct fixture fixture;
+	char name[32], fault[POINT_SIZE + 8], log[128], what[256];
+
+	assert_non_null(points);
+	set_scene(bench, job->scene);
+	template_name(job->scene, name);
+	snprintf(fault, sizeof fault, "%s=kill", point);
+	open_box(bench, name, &fixture);
+	assert_true(was_killed(strike(&fixture, scene->deed, bench->sha256[job->scene], "NIGHTSHIFT_FAULT", fault)));
+	close_box(&fixture);
+	copy_box(bench, "box", "killed");
+	open_box(bench, "killed", &fixture);
+	snprintf(log, sizeof log, "%s/points", fixture.directory);
+	assert_int_equal(strike(&fixture, do_resume, NULL, "NIGHTSHIFT_FAULT_LOG", log), 0);
+	read_points(&fixture, points);
+	close_box(&fixture);
+	for (size_t i = (sweep->pace->first + job->point) % sweep->pace->again; i < points->count;
+	     i += sweep->pace->again) {
+		snprintf(fault, sizeof fault, "%s=kill", points->names[i]);
+		snprintf(what, sizeof what, "%s=kill, then %s", point, fault);
+		open_box(bench, "killed", &fixture);
+		if (!was_killed(strike(&fixture, do_resume, NULL, "NIGHTSHIFT_FAULT", fault)))
+			fail_msg("%s, %s: it was not struck", scene->name, what);
+		judge(bench, &fixture, scene, what);
+		close_box(&fixture);
+	}
+}
+
+/* A worker: an assertion that fails ends it with a message. */
+static void work(const struct sweep *sweep, size_t number)
+{
+	struct bench bench;
+	size_t index;
+
+	setenv("CMOCKA_TEST_ABORT", "1", 1);
+	start_bench(&bench, sweep, number);
+	while ((index = atomic_fetch_add(&sweep->board->next, 1)) < sweep->job_count) {
+		if (sweep->action == SWEEP_KILL_TWICE)
+			strike_twice(&bench, &sweep->jobs[index]);
+		else
+			strike_once(&bench, &sweep->jobs[index]);
+	}
+	end_bench(&bench);
+	_exit(0);
+}
+
+static void run_workers(const struct sweep *sweep)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t count = cores < 1 ? 1 : cores > WORKERS_MOST ? WORKERS_MOST : (size_t)cores;
+	pid_t workers[WORKERS_MOST];
+	unsigned failed = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		workers[i] = fork();
+		assert_true(workers[i] >= 0);
+		if (workers[i] == 0)
+			work(sweep, i + 1);
+	}
+	for (size_t i = 0; i < count; i++) {
+		int status = 0;
+		assert_int_equal(waitpid(workers[i], &status, 0), workers[i]);
+		failed += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+	}
+	if (failed > 0)
+		fail_msg("%u of %zu workers did not come to their end", failed, count);
+}
+
+/* What only reads has nothing to tear, and needs no room. */
+static bool applies(enum sweep_action action, const char *point)
+{
+	bool reads = strstr(point, ".read:") || strstr(point, ".open:");
+
+	return action == SWEEP_EIO || !reads;
+}
+
+static void list_jobs(struct sweep *sweep)
+{
+	size_t total = 0;
+
+	for (size_t scene = 0; scene < sweep->scene_count; scene++)
+		for (size_t point = 0; point < sweep->points[scene].count; point++) {
+			if (!applies(sweep->action, sweep->points[scene].names[point]))
+				continue;
+			if (total++ % sweep->pace->stride == sweep->pace->first % sweep->pace->stride)
+				sweep->jobs[sweep->job_count++] = (struct job){scene, point};
+		}
+}
+
+struct sweep *sweep_new(const struct scene *scenes, size_t count)
+{
+	struct sweep *sweep = calloc(1, sizeof *sweep);
+	struct bench bench;
+
+	assert_true(sweep && count <= SCENES_MOST);
+	*sweep = (struct sweep){.scenes = scenes, .scene_count = count};
+	snprintf(sweep->directory, sizeof sweep->directory, "%s",
+		 access("/dev/shm", W_OK) == 0 ? "/dev/shm/sweep-XXXXXX" : "/tmp/sweep-XXXXXX");
+	assert_non_null(mkdtemp(sweep->directory));
+	assert_int_equal(chmod(sweep->directory, 0755), 0);
+	sweep->points = calloc(count, sizeof *sweep->points);
+	sweep->jobs = calloc(count * POINTS_MOST, sizeof *sweep->jobs);
+	sweep->board = mmap(NULL, sizeof *sweep->board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(sweep->points && sweep->jobs && sweep->board != MAP_FAILED);
+	start_bench(&bench, sweep, 0);
+	for (size_t i = 0; i < count; i++)
+		find_points(&bench, i, &sweep->points[i]);
+	end_bench(&bench);
+	return sweep;
+}
+
+void sweep_free(struct sweep **sweep)
+{
+	struct sweep *old = TAKE(*sweep);
+	struct error error = {0};
+
+	if (!old)
+		return;
+	OK(file_remove_tree_at(AT_FDCWD, old->directory, &error));
+	munmap(old->board, sizeof *old->board);
+	free(old->points);
+	free(old->jobs);
+	free(old);
+}
+
+unsigned sweep_points(const struct sweep *sweep)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < sweep->scene_count; i++)
+		count += sweep->points[i].count;
+	return (unsigned)count;
+}
+
+/* Whether a scene before passes the point, too. */
+static bool was_met(const struct sweep *sweep, size_t scene, const char *name)
+{
+	for (size_t i = 0; i < scene; i++)
+		for (size_t k = 0; k < sweep->points[i].count; k++)
+			if (strcmp(sweep->points[i].names[k], name) == 0)
+				return true;
+	return false;
+}
+
+unsigned sweep_names(const struct sweep *sweep)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i < sweep->scene_count; i++)
+		for (size_t k = 0; k < sweep->points[i].count; k++) {
+			const char *name = sweep->points[i].names[k];
+			count += strcmp(strrchr(name, ':'), ":1") == 0 && !was_met(sweep, i, name);
+		}
+	return count;
+}
+
+void sweep_run(struct sweep *sweep, enum sweep_action action, const struct sweep_pace *pace, struct sweep_count *count)
+{
+	sweep->action = action;
+	sweep->pace = pace;
+	sweep->job_count = 0;
+	memset(sweep->board, 0, sizeof *sweep->board);
+	list_jobs(sweep);
+	run_workers(sweep);
+	count->runs[action] += atomic_load(&sweep->board->runs);
+	for (size_t i = 0; i < WHOLE_VERDICTS; i++)
+		count->outcomes[i] += atomic_load(&sweep->board->outcomes[i]);
+}
