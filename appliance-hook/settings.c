@@ -39,11 +39,19 @@ const struct config_key hook_settings_keys[] = {
 	 .help = "file with the proxy's password"},
 	{"hub", "jitter", CONFIG_SECONDS, AT(hub_jitter), "30", 0, 300,
 	 .help = "the first delay after a lost tunnel is drawn from this"},
+	{"hub", "back_within", CONFIG_SECONDS, AT(hub_back_within), "30m", 1, 24 * 3600,
+	 .help = "after a release marked reboot or network the tunnel must be up again, if it was before"},
 	{"units", "backend", CONFIG_CHOICE, AT(units_backend), "systemd", .choices = backend_choices,
 	 .help = "how the product is stopped and started"},
 	{"units", "stop", CONFIG_STRING, AT(units_stop.text), "", .help = "units, or a program and its arguments"},
 	{"units", "start", CONFIG_STRING, AT(units_start.text), "",
 	 .help = "likewise; systemd: empty means those of stop, in reverse"},
+	{"units", "reboot", CONFIG_STRING, AT(units_reboot.text), "",
+	 .help = "a program and its arguments that restart the machine; systemd: empty means systemctl reboot"},
+	{"units", "reboot_within", CONFIG_SECONDS, AT(units_reboot_within), "10m", 1, 3600,
+	 .help = "a machine that still runs after that was not restarted"},
+	{"units", "systemctl", CONFIG_STRING, AT(units_systemctl), "systemctl",
+	 .help = "the program of that name, or its absolute path"},
 	{"data", "dirs", CONFIG_STRING, AT(data_dirs.text), "",
 	 .help = "absolute paths, snapshotted before a migration"},
 	{PROBE_FAMILY, "type", CONFIG_CHOICE, IN(type), "http", .choices = probe_choices, .help = "what is asked"},
@@ -145,6 +153,19 @@ static int check_units(const struct hook_settings *settings, const char *key, co
 	return 0;
 }
 
+static int check_programs(const struct hook_settings *settings, struct error *error)
+{
+	const char *systemctl = settings->units_systemctl;
+
+	if (settings->units_reboot.count > 0 && settings->units_reboot.words[0][0] != '/')
+		return error_set(error, ERROR_CONFIG, "units", "[units] reboot: \"%s\" is not an absolute path",
+				 settings->units_reboot.words[0]);
+	if (strcmp(systemctl, "systemctl") != 0 && systemctl[0] != '/')
+		return error_set(error, ERROR_CONFIG, "units", "[units] systemctl: \"%s\" is not an absolute path",
+				 systemctl);
+	return 0;
+}
+
 static int check_data(const struct hook_words *dirs, struct error *error)
 {
 	for (size_t i = 0; i < dirs->count; i++) {
@@ -225,11 +246,15 @@ static int check(struct hook_settings *settings, struct error *error)
 	if (status == 0)
 		status = split_words("[units] start", &settings->units_start, error);
 	if (status == 0)
+		status = split_words("[units] reboot", &settings->units_reboot, error);
+	if (status == 0)
 		status = split_words("[data] dirs", &settings->data_dirs, error);
 	if (status == 0)
 		status = check_units(settings, "stop", &settings->units_stop, error);
 	if (status == 0)
 		status = check_units(settings, "start", &settings->units_start, error);
+	if (status == 0)
+		status = check_programs(settings, error);
 	if (status == 0)
 		status = check_data(&settings->data_dirs, error);
 	if (status == 0)
@@ -268,6 +293,7 @@ void hook_settings_free(struct hook_settings *settings)
 {
 	free_words(&settings->units_stop);
 	free_words(&settings->units_start);
+	free_words(&settings->units_reboot);
 	free_words(&settings->data_dirs);
 	config_free(hook_settings_keys, NULL, settings);
 	for (size_t i = 0; i < settings->probe_count; i++) {

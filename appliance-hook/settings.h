@@ -49,11 +49,17 @@ struct hook_settings {
 	size_t port_count;
 	char *hub_proxy; /* "": none; http://HOST:PORT or socks5://HOST:PORT, with USER@ where it asks */
 	char *hub_proxy_password_file;
-	int64_t hub_jitter; /* seconds that the first delay after a loss is drawn from */
+	int64_t hub_jitter;      /* seconds that the first delay after a loss is drawn from */
+	int64_t hub_back_within; /* seconds: after a release marked `reboot` or `network` the tunnel is up again, if it
+				    was */
 
 	int units_backend;             /* enum hook_units */
 	struct hook_words units_stop;  /* systemd: units; command: program and arguments. None: nothing is stopped */
 	struct hook_words units_start; /* systemd: none means those of `stop`, in reverse */
+	struct hook_words
+		units_reboot; /* program and arguments; none: systemd's own, or the machine cannot be restarted */
+	int64_t units_reboot_within; /* seconds: a machine that still runs after that was not restarted */
+	char *units_systemctl;       /* "systemctl", or its absolute path */
 
 	struct hook_words data_dirs; /* absolute paths */
 

@@ -38,6 +38,7 @@ struct journal_step {
 	char name[32];
 	char result[16]; /* "ok", "failed"; "" while it runs, or when nobody lived to say */
 	int64_t ms;
+	int64_t began; /* UTC */
 };
 
 /* One upgrade or rollback that was asked for: what its first line said and what followed. */
@@ -51,6 +52,9 @@ struct journal_run {
 	bool restore;                     /* asked for with data */
 	int64_t end;                      /* of the window, UTC */
 	bool finish;                      /* may go on past it once switched */
+	bool reboot;                      /* the machine restarts between switch and start, and back again */
+	bool tunnel;                      /* counts: it was up when the run began, and may be up again */
+	bool booted_new; /* the machine was last started while the release that is gone back from stood */
 	char audit_head[HASH_HEX_SIZE];
 	int64_t started, ended;        /* UTC */
 	char boot[CLOCK_BOOT_ID_SIZE]; /* of its first line */
@@ -70,13 +74,16 @@ struct journal_state {
 	char staged[JOURNAL_NAME_SIZE], staged_sha256[HASH_HEX_SIZE]; /* being received, or ready */
 	/* Where `rollback` goes, since the last commit; "" nowhere. */
 	char fallback[JOURNAL_NAME_SIZE], fallback_snapshot[JOURNAL_NAME_SIZE];
-	bool fallback_migrated;
+	bool fallback_migrated, fallback_reboot;
 	int64_t fallback_time; /* when data began to be written by the new version */
 };
 
-/* Whether a step was begun; whether the last of that name ended well. */
+/* How often a step was begun, of those that the list still has; whether the last of that name ended well; whether it is
+ * the last of all. */
+size_t journal_step_count(const struct journal_run *run, const char *name);
 bool journal_step_begun(const struct journal_run *run, const char *name);
 bool journal_step_is_ok(const struct journal_run *run, const char *name);
+bool journal_step_is_last(const struct journal_run *run, const char *name);
 
 struct journal;
 

@@ -26,6 +26,9 @@ static const struct binding {
 	{"restore", JSONIO_BOOLEAN, RUN(restore), sizeof(bool)},
 	{"end", JSONIO_INTEGER, RUN(end), sizeof(int64_t)},
 	{"finish", JSONIO_BOOLEAN, RUN(finish), sizeof(bool)},
+	{"reboot", JSONIO_BOOLEAN, RUN(reboot), sizeof(bool)},
+	{"tunnel", JSONIO_BOOLEAN, RUN(tunnel), sizeof(bool)},
+	{"booted_new", JSONIO_BOOLEAN, RUN(booted_new), sizeof(bool)},
 	{"audit_head", JSONIO_STRING, RUN(audit_head), ROOM(run.audit_head)},
 	{"confirmed", JSONIO_BOOLEAN, RUN(confirmed), sizeof(bool)},
 	{"blamed", JSONIO_BOOLEAN, RUN(blamed), sizeof(bool)},
@@ -36,6 +39,7 @@ static const struct binding {
 	{"fallback", JSONIO_STRING, STATE(fallback), ROOM(fallback)},
 	{"fallback_snapshot", JSONIO_STRING, STATE(fallback_snapshot), ROOM(fallback_snapshot)},
 	{"fallback_migrated", JSONIO_BOOLEAN, STATE(fallback_migrated), sizeof(bool)},
+	{"fallback_reboot", JSONIO_BOOLEAN, STATE(fallback_reboot), sizeof(bool)},
 	{"fallback_time", JSONIO_INTEGER, STATE(fallback_time), sizeof(int64_t)},
 };
 
@@ -86,9 +90,23 @@ static const struct journal_step *find_step(const struct journal_run *run, const
 	return NULL;
 }
 
+size_t journal_step_count(const struct journal_run *run, const char *name)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < run->step_count; i++)
+		count += strcmp(run->steps[i].name, name) == 0;
+	return count;
+}
+
 bool journal_step_begun(const struct journal_run *run, const char *name)
 {
 	return find_step(run, name) != NULL;
+}
+
+bool journal_step_is_last(const struct journal_run *run, const char *name)
+{
+	return run->step_count > 0 && strcmp(run->steps[run->step_count - 1].name, name) == 0;
 }
 
 bool journal_step_is_ok(const struct journal_run *run, const char *name)
@@ -180,7 +198,7 @@ static int fold_step(struct journal_state *state, const json_t *line, struct err
 		if (run->step_count == JOURNAL_STEPS_MOST)
 			memmove(&run->steps[0], &run->steps[1], --run->step_count * sizeof run->steps[0]);
 		struct journal_step *step = &run->steps[run->step_count++];
-		*step = (struct journal_step){0};
+		*step = (struct journal_step){.began = json_integer_value(json_object_get(line, "time"))};
 		snprintf(step->name, sizeof step->name, "%s", name);
 		return 0;
 	}
@@ -219,8 +237,9 @@ json_t *journal_fold_base(const struct journal_state *state)
 	for (size_t i = 0; good && i < ARRAY_SIZE(bindings); i++)
 		good = json_object_set_new(line, bindings[i].name, value_of(state, &bindings[i])) == 0;
 	for (size_t i = 0; good && i < run->step_count; i++)
-		good = json_array_append_new(steps, json_pack("[s,s,I]", run->steps[i].name, run->steps[i].result,
-							      (json_int_t)run->steps[i].ms)) == 0;
+		good = json_array_append_new(steps, json_pack("[s,s,I,I]", run->steps[i].name, run->steps[i].result,
+							      (json_int_t)run->steps[i].ms,
+							      (json_int_t)run->steps[i].began)) == 0;
 	return good && json_object_set(line, "steps", steps) == 0 ? TAKE(line) : NULL;
 }
 
@@ -252,8 +271,15 @@ static int fold_base(struct journal_state *state, const json_t *line, struct err
 		text_copy(step->name, sizeof step->name, name);
 		text_copy(step->result, sizeof step->result, result);
 		step->ms = json_integer_value(json_array_get(row, 2));
+		step->began = json_integer_value(json_array_get(row, 3));
 	}
 	return 0;
+}
+
+/* Whether the release that this run would go back from stands, or may. */
+static bool stands_new(const struct journal_run *run)
+{
+	return (run->requested || journal_step_begun(run, "switch")) && !journal_step_is_ok(run, "back-switch");
 }
 
 int journal_fold_line(struct journal_state *state, const json_t *line, struct error *error)
@@ -268,6 +294,9 @@ int journal_fold_line(struct journal_state *state, const json_t *line, struct er
 		return malformed(error, "a line is missing before it");
 	if (!kind || !boot || strlen(boot) >= sizeof next.boot)
 		return malformed(error, "no line of a journal");
+	/* The first line after a restart: what stood then is what was started. */
+	if (journal_stage_is_open(state->stage) && boot[0] && strcmp(boot, state->boot) != 0)
+		next.run.booted_new = stands_new(&state->run);
 	int status = base                         ? fold_base(&next, line, error)
 		     : strcmp(kind, "state") == 0 ? fold_state(&next, line, error)
 		     : strcmp(kind, "step") == 0  ? fold_step(&next, line, error)

@@ -7,6 +7,7 @@
 
 #include "appliance-hook/act/copy.h"
 #include "appliance-hook/act/probe.h"
+#include "appliance-hook/act/restart.h"
 #include "appliance-hook/act/run.h"
 #include "appliance-hook/act/slot.h"
 #include "appliance-hook/act/snapshot.h"
@@ -49,22 +50,19 @@ static int find_version(const struct subject *subject, struct finding *finding, 
 	return 0;
 }
 
-/* act starts and stops units; it does not restart the machine, nor knows when its network is back. */
+/* A release that restarts the machine, or a backend that switches by it. */
 static int find_restart(const struct subject *subject, struct finding *finding, struct error *error)
 {
 	const struct manifest *manifest = subject->request->manifest;
-	bool restarts = manifest && (manifest->reboot || manifest->network);
+	bool by_slot = slot_backend(subject->layout)->by_restart;
+	bool reboot = by_slot || (manifest && manifest->reboot);
+	int status = reboot ? restart_is_possible(subject->layout->settings, error) : 0;
 
 	snprintf(finding->value, sizeof finding->value, "%s",
-		 !manifest || !restarts ? "no"
-		 : manifest->reboot     ? "reboot"
-					: "network");
-	snprintf(finding->limit, sizeof finding->limit, "no");
-	if (restarts)
-		return error_set(error, ERROR_NOT_NOW, "restart",
-				 "release %s is marked %s, which this hook does not carry out; a newer hook is needed",
-				 manifest->version, manifest->reboot ? "reboot" : "network");
-	return 0;
+		 reboot                          ? "reboot"
+		 : manifest && manifest->network ? "network"
+						 : "no");
+	return status < 0 ? error_prefix(error, "release %s restarts the machine", subject->request->version) : 0;
 }
 
 static int require_room(int fd, uint64_t need, struct finding *finding, const char *name, const char *what,

@@ -8,6 +8,7 @@
 #include "appliance-hook/act/point.h"
 #include "appliance-hook/act/probe.h"
 #include "appliance-hook/act/quarantine.h"
+#include "appliance-hook/act/restart.h"
 #include "appliance-hook/act/slot.h"
 #include "appliance-hook/act/snapshot.h"
 #include "appliance-hook/act/units.h"
@@ -26,6 +27,28 @@ static const char *left_by(const struct journal_run *now)
 	return now->requested ? now->from : now->to;
 }
 
+/* A machine that was started on the new release has to be started again on the old one. A pair of images tells by
+ * itself what runs; below a tree only the journal knows what stood when the machine was started. */
+static bool needs_restart(const struct run *run)
+{
+	const struct journal_run *now = run_now(run);
+	const struct slot_backend *slots = slot_backend(run->layout);
+	char current[LAYOUT_VERSION_SIZE];
+	struct error ignored;
+
+	if (!now->reboot || !journal_step_is_ok(now, "back-switch"))
+		return false;
+	if (!slots->by_restart)
+		return now->booted_new;
+	return slots->current(run->layout, current, &ignored) < 0 || strcmp(current, home_of(now)) != 0;
+}
+
+/* Of a way back over a restart, what lies before it is done. */
+static bool was_restarted(const struct run *run)
+{
+	return journal_step_begun(run_now(run), "back-reboot") && !needs_restart(run);
+}
+
 static bool was_touched(const struct run *run)
 {
 	const struct journal_run *now = run_now(run);
@@ -33,7 +56,12 @@ static bool was_touched(const struct run *run)
 	return now->requested || journal_step_begun(now, "stop");
 }
 
-static bool needs_units(const struct run *run)
+static bool needs_stop(const struct run *run)
+{
+	return !run->booting && was_touched(run) && !was_restarted(run);
+}
+
+static bool needs_start(const struct run *run)
 {
 	return !run->booting && was_touched(run);
 }
@@ -43,7 +71,7 @@ static bool needs_hook(const struct run *run)
 {
 	const struct journal_run *now = run_now(run);
 
-	return now->requested || journal_step_begun(now, "pre-switch");
+	return (now->requested || journal_step_begun(now, "pre-switch")) && !was_restarted(run);
 }
 
 /* The snapshot was whole, and something that may write began after it. */
@@ -51,14 +79,16 @@ static bool needs_data(const struct run *run)
 {
 	const struct journal_run *now = run_now(run);
 
+	if (was_restarted(run))
+		return false;
 	if (now->requested)
 		return now->restore;
 	return journal_step_is_ok(now, "snapshot") && journal_step_begun(now, "pre-switch");
 }
 
-static bool always(const struct run *run UNUSED)
+static bool needs_switch(const struct run *run)
 {
-	return true;
+	return !was_restarted(run);
 }
 
 static bool needs_health(const struct run *run)
@@ -105,9 +135,10 @@ static int verify(struct run *run, struct error *error)
 	return layout_verify(run->layout, home_of(run_now(run)), error);
 }
 
+/* Where the machine came back on it, it was looked at already. */
 static bool needs_verify(const struct run *run)
 {
-	return run->restarted;
+	return run->restarted && !journal_step_is_ok(run_now(run), "boot");
 }
 
 static int start(struct run *run, struct error *error)
@@ -124,27 +155,51 @@ static int health(struct run *run, struct error *error)
 static const struct step {
 	const char *name;
 	bool (*applies)(const struct run *run);
-	run_step *run;
+	run_step *run; /* NULL: a restart of the machine, after which the way back goes on with the next row */
 	bool forgiven; /* its failure alone does not make the appliance inconsistent: health decides */
 } steps[] = {
-	{"back-stop", needs_units, stop, true},       {"back-hook", needs_hook, undo_hook, false},
-	{"back-switch", always, undo_switch, false},  {"back-data", needs_data, restore_data, false},
-	{"back-verify", needs_verify, verify, false}, {"back-start", needs_units, start, false},
+	{"back-stop", needs_stop, stop, true},
+	{"back-hook", needs_hook, undo_hook, false},
+	{"back-switch", needs_switch, undo_switch, false},
+	{"back-data", needs_data, restore_data, false},
+	{"back-reboot", needs_restart, NULL, false},
+	{"back-verify", needs_verify, verify, false},
+	{"back-start", needs_start, start, false},
 	{"back-health", needs_health, health, false},
 };
 
+/* A disk that was full a moment ago: every step may be done again. */
+static int do_step(struct run *run, const struct step *step, struct error *error)
+{
+	if (!step->run)
+		return restart_machine(run, step->name, error);
+	int status = run_do_anyway(run, step->name, step->run, error);
+	return status == -ERROR_CANNOT_CREATE ? run_do_anyway(run, step->name, step->run, error) : status;
+}
+
+/* What failed before the restart is not forgotten over it. */
+static int recall(const struct run *run, const struct step *step, struct error *error)
+{
+	const struct journal_run *now = run_now(run);
+
+	if (!was_restarted(run) || !journal_step_begun(now, step->name) || journal_step_is_ok(now, step->name))
+		return 0;
+	return error_set(error, ERROR_DATA, "step", "step %s failed before the restart", step->name);
+}
+
 static int walk(struct run *run, struct error *ret_first)
 {
+	bool before = true; /* the restart */
 	int result = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		struct error why = {0};
-		if (!steps[i].applies(run))
-			continue;
-		int status = run_do_anyway(run, steps[i].name, steps[i].run, &why);
-		/* A disk that was full a moment ago: every step may be done again. */
-		if (status == -ERROR_CANNOT_CREATE)
-			status = run_do_anyway(run, steps[i].name, steps[i].run, &why);
+		int status = 0;
+		before = before && steps[i].run;
+		if (steps[i].applies(run))
+			status = do_step(run, &steps[i], &why);
+		else if (before)
+			status = recall(run, &steps[i], &why);
 		if (status == 0 || steps[i].forgiven || result < 0)
 			continue;
 		*ret_first = why;
@@ -182,8 +237,8 @@ static int enter(struct run *run, const char *reason, enum rollback_blame blame,
 static json_t *final_fields(const struct journal_run *now, const char *reason)
 {
 	if (now->requested)
-		return json_pack("{s:s,s:s,s:s,s:b}", "reason", reason, "fallback", "", "fallback_snapshot", "",
-				 "fallback_migrated", 0);
+		return json_pack("{s:s,s:s,s:s,s:b,s:b}", "reason", reason, "fallback", "", "fallback_snapshot", "",
+				 "fallback_migrated", 0, "fallback_reboot", 0);
 	return json_pack("{s:s}", "reason", reason);
 }
 
@@ -276,18 +331,22 @@ static int begin(struct run *run, const struct rollback_request *request, const 
 	bool known = layout_manifest(run->layout, plan->from, &left, sha256, &ignored) == 0;
 	if (known)
 		hash_to_hex(sha256, sizeof sha256, hex);
+	bool reboot = slot_backend(run->layout)->by_restart || journal_state(run->journal)->fallback_reboot;
 	int status = layout_verify(run->layout, plan->to, error);
+	if (status == 0 && reboot)
+		status = restart_is_possible(run->layout->settings, error);
 	if (status == 0)
 		status = journal_reserve(run->journal, error);
 	if (status == 0)
 		status = watcher_arm(run->layout, run->journal, request->upgrade, error);
 	if (status < 0)
 		return status;
-	json_t *fields = json_pack("{s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:s,s:s,s:s}", "upgrade", request->upgrade, "from",
-				   plan->from, "to", plan->to, "sha256", known ? hex : "", "requested", 1, "blamed", 1,
-				   "restore", (int)request->restore_data, "snapshot",
-				   request->restore_data ? journal_state(run->journal)->fallback_snapshot : "",
-				   "audit_head", request->audit_head ? request->audit_head : "", "reason", "asked for");
+	json_t *fields =
+		json_pack("{s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:b,s:b,s:s,s:s,s:s}", "upgrade", request->upgrade, "from",
+			  plan->from, "to", plan->to, "sha256", known ? hex : "", "requested", 1, "blamed", 1,
+			  "restore", (int)request->restore_data, "reboot", (int)reboot, "booted_new", (int)reboot,
+			  "snapshot", request->restore_data ? journal_state(run->journal)->fallback_snapshot : "",
+			  "audit_head", request->audit_head ? request->audit_head : "", "reason", "asked for");
 	if (!fields)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the journal");
 	return run_enter_take(run, JOURNAL_ROLLING_BACK, fields, error);

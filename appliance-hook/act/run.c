@@ -103,6 +103,18 @@ int run_do_anyway(struct run *run, const char *name, run_step *step, struct erro
 	return status;
 }
 
+bool run_is_local(const char *upgrade)
+{
+	return strncmp(upgrade, RUN_LOCAL_PREFIX, strlen(RUN_LOCAL_PREFIX)) == 0;
+}
+
+int64_t run_ticks_at(int64_t time)
+{
+	int64_t left = time - clock_now();
+
+	return clock_ticks_ms() + 1000 * (left < INT32_MAX ? left : INT32_MAX);
+}
+
 void run_conclude(struct run *run, struct run_result *ret_result)
 {
 	const struct journal_run *now = run_now(run);

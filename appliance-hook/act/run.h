@@ -15,7 +15,8 @@ struct run {
 	run_listener *listener; /* may be NULL */
 	void *context;
 	int64_t end_ticks; /* of the window, by clock_ticks_ms: a clock that is set meanwhile moves no end */
-	bool heard;        /* every word so far was heard: what "confirmed" means */
+	bool heard;        /* every word so far was heard */
+	bool reached;      /* the tunnel was found up afterwards: one of the two is what "confirmed" means */
 	bool restarted;    /* the machine has, since the run began */
 	bool booting;      /* and the product's units start by themselves afterwards */
 };
@@ -39,6 +40,12 @@ int run_do_anyway(struct run *run, const char *name, run_step *step, struct erro
 int run_enter_take(struct run *run, enum journal_stage stage, json_t *fields, struct error *error) MUST_CHECK;
 
 const struct journal_run *run_now(const struct run *run); /* borrowed */
+
+/* Pull and offline: no order key has signed it. */
+#define RUN_LOCAL_PREFIX "local-"
+bool run_is_local(const char *upgrade);
+/* clock_ticks_ms at that UTC time, as the clock stands now. Centuries are as good as no end. */
+int64_t run_ticks_at(int64_t time);
 
 /* After the last state: the receipt, and the result from the journal. What fails here is logged: the outcome stands. */
 void run_conclude(struct run *run, struct run_result *ret_result);

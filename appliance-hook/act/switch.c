@@ -4,142 +4,19 @@
 #include <string.h>
 
 #include "appliance-hook/act/fence.h"
+#include "appliance-hook/act/forward.h"
 #include "appliance-hook/act/hooks.h"
 #include "appliance-hook/act/point.h"
 #include "appliance-hook/act/preflight.h"
-#include "appliance-hook/act/probe.h"
 #include "appliance-hook/act/quarantine.h"
 #include "appliance-hook/act/rollback.h"
 #include "appliance-hook/act/slot.h"
 #include "appliance-hook/act/snapshot.h"
 #include "appliance-hook/act/stage.h"
-#include "appliance-hook/act/units.h"
+#include "appliance-hook/act/tunnel.h"
 #include "appliance-hook/act/watcher.h"
 #include "base/file.h"
 #include "base/log.h"
-
-#define LOCAL_PREFIX "local-"
-
-static int stop(struct run *run, struct error *error)
-{
-	return units_stop(run->layout->settings, error);
-}
-
-static int snapshot(struct run *run, struct error *error)
-{
-	return snapshot_take(run->layout, run_now(run)->snapshot, error);
-}
-
-static int hook(struct run *run, const char *name, struct error *error)
-{
-	const struct journal_run *now = run_now(run);
-	const struct hooks_call call = {
-		.version = now->to, .hook = name, .upgrade = now->upgrade, .from = now->from, .to = now->to};
-
-	return hooks_run(run->layout, &call, error);
-}
-
-static int pre_switch(struct run *run, struct error *error)
-{
-	return hook(run, "pre-switch", error);
-}
-
-static int activate(struct run *run, struct error *error)
-{
-	return slot_backend(run->layout)->activate(run->layout, run_now(run)->to, error);
-}
-
-static int post_switch(struct run *run, struct error *error)
-{
-	return hook(run, "post-switch", error);
-}
-
-static int start(struct run *run, struct error *error)
-{
-	return units_start(run->layout->settings, error);
-}
-
-static int health(struct run *run, struct error *error)
-{
-	const struct journal_run *now = run_now(run);
-
-	return probe_wait(run->layout->settings, now->to, now->finish ? INT64_MAX : run->end_ticks, error);
-}
-
-/* What is done, in order, and the state that is entered once a step is done. */
-static const struct step {
-	const char *name;
-	run_step *run;
-	enum journal_stage then; /* IDLE: none */
-	bool switched;           /* after the rename: the end of the window is then `finish`'s */
-	bool migration;          /* only for a release that migrates data */
-	bool blames;             /* its failure is the release's own */
-} steps[] = {
-	{"stop", stop, JOURNAL_IDLE, false, false, false},
-	{"snapshot", snapshot, JOURNAL_IDLE, false, true, false},
-	{"pre-switch", pre_switch, JOURNAL_IDLE, false, false, true},
-	{"switch", activate, JOURNAL_SWITCHED, false, false, false},
-	{"post-switch", post_switch, JOURNAL_IDLE, true, false, true},
-	{"start", start, JOURNAL_CHECKING, true, false, true},
-	{"health", health, JOURNAL_IDLE, true, false, true},
-};
-
-static int check_end(const struct step *step, const struct run *run, struct error *error)
-{
-	if (clock_ticks_ms() < run->end_ticks || (step->switched && run_now(run)->finish))
-		return 0;
-	return error_set(error, ERROR_NOT_NOW, "window", "the window ended before step %s", step->name);
-}
-
-/* A disk that is full, a window that ended and a hook that says "not now" are nobody's fault. */
-static bool is_blamed(const struct step *step, const struct error *error)
-{
-	if (!step->blames || error->code == ERROR_CANNOT_CREATE || strcmp(error->name, "window") == 0)
-		return false;
-	return error->code != ERROR_NOT_NOW || strcmp(error->name, "hook") != 0;
-}
-
-static int walk(struct run *run, bool *ret_blamed, struct error *error)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-		const struct step *step = &steps[i];
-		if (step->migration && !run_now(run)->migration)
-			continue;
-		int status = check_end(step, run, error);
-		if (status == 0)
-			status = run_do(run, step->name, step->run, error);
-		if (status < 0)
-			*ret_blamed = is_blamed(step, error);
-		if (status == 0 && step->then != JOURNAL_IDLE)
-			status = run_enter_take(run, step->then, NULL, error);
-		if (status < 0)
-			return status;
-	}
-	return 0;
-}
-
-int switch_commit(struct run *run, struct error *error)
-{
-	const struct journal_run *now = run_now(run);
-	const struct layout *layout = run->layout;
-	struct error why = {0};
-	json_t *fields = json_pack("{s:b,s:s,s:s,s:b,s:I,s:s,s:s}", "confirmed",
-				   (int)(run->heard && strncmp(now->upgrade, LOCAL_PREFIX, strlen(LOCAL_PREFIX)) != 0),
-				   "fallback", now->from, "fallback_snapshot", now->snapshot, "fallback_migrated",
-				   (int)now->migration, "fallback_time", (json_int_t)now->started, "staged", "",
-				   "staged_sha256", "");
-
-	if (!fields)
-		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to commit");
-	int status = run_enter_take(run, JOURNAL_COMMITTED, fields, error);
-	if (status < 0 && journal_state(run->journal)->stage != JOURNAL_COMMITTED)
-		return status;
-	/* It is committed: what cannot be tidied now is tidied by the next. */
-	if (slot_backend(layout)->mark_good(layout, now->to, now->from, "", &why) < 0 ||
-	    snapshot_trim(layout, now->snapshot, &why) < 0)
-		log_failure("trimming", &why);
-	return 0;
-}
 
 static int check_window(const struct switch_request *request, struct error *error)
 {
@@ -159,18 +36,13 @@ static int check_window(const struct switch_request *request, struct error *erro
 	return 0;
 }
 
-static bool is_local(const struct switch_request *request)
-{
-	return strncmp(request->upgrade, LOCAL_PREFIX, strlen(LOCAL_PREFIX)) == 0;
-}
-
 /* Whoever signs orders may not give one the name of those that need no fence. */
 static int check_origin(const struct switch_request *request, struct error *error)
 {
-	if (is_local(request) == (request->order_key[0] == '\0'))
+	if (run_is_local(request->upgrade) == (request->order_key[0] == '\0'))
 		return 0;
 	return error_set(error, ERROR_DATA, "upgrade", "upgrade %s: only what no order key signed is called \"%s…\"",
-			 request->upgrade, LOCAL_PREFIX);
+			 request->upgrade, RUN_LOCAL_PREFIX);
 }
 
 /* Asked again for what has ended under this very fence: the answer was lost, not the work. */
@@ -182,7 +54,7 @@ static int is_repeated(const struct layout *layout, const struct switch_request 
 		    strcmp(state->run.sha256, request->sha256) == 0;
 
 	*ret_repeated = false;
-	if (!same || is_local(request))
+	if (!same || run_is_local(request->upgrade))
 		return 0;
 	int status = fence_read(layout, request->order_key, &seen, error);
 	if (status == 0)
@@ -252,31 +124,35 @@ static int check_ready(const struct layout *layout, const struct switch_request 
 	return status == 0 ? check_window(request, error) : status;
 }
 
-/* Centuries are as good as no end. */
-static int64_t ticks_at(int64_t time)
+/* A tunnel that was opened for a time is closed by a restart: nobody can wait for it. */
+static bool counts_tunnel(const struct hook_settings *settings, const struct manifest *manifest, bool reboot)
 {
-	int64_t left = time - clock_now();
-
-	return clock_ticks_ms() + 1000 * (left < INT32_MAX ? left : INT32_MAX);
+	if (!manifest->reboot && !manifest->network)
+		return false;
+	struct tunnel tunnel = tunnel_ask(settings);
+	return tunnel.standing == TUNNEL_UP && (tunnel.permanent || !reboot);
 }
 
 static int prepare(struct run *run, const struct switch_request *request, const char *current,
 		   const struct manifest *manifest, struct error *error)
 {
+	bool reboot = manifest->reboot || slot_backend(run->layout)->by_restart;
 	char id[SNAPSHOT_ID_SIZE];
 	json_t *fields;
 
 	snapshot_id(request->upgrade, id);
-	run->end_ticks = ticks_at(request->end);
+	run->end_ticks = run_ticks_at(request->end);
 	int status = journal_reserve(run->journal, error);
 	if (status == 0)
 		status = watcher_arm(run->layout, run->journal, request->upgrade, error);
 	if (status < 0)
 		return status;
-	fields = json_pack("{s:s,s:s,s:s,s:s,s:b,s:s,s:I,s:b,s:s}", "upgrade", request->upgrade, "from", current, "to",
-			   request->version, "sha256", request->sha256, "migration", (int)manifest->data_migration,
-			   "snapshot", manifest->data_migration ? id : "", "end", (json_int_t)request->end, "finish",
-			   (int)request->finish, "audit_head", request->audit_head);
+	fields =
+		json_pack("{s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:s,s:I,s:b,s:s}", "upgrade", request->upgrade, "from", current,
+			  "to", request->version, "sha256", request->sha256, "migration", (int)manifest->data_migration,
+			  "reboot", (int)reboot, "tunnel", (int)counts_tunnel(run->layout->settings, manifest, reboot),
+			  "snapshot", manifest->data_migration ? id : "", "end", (json_int_t)request->end, "finish",
+			  (int)request->finish, "audit_head", request->audit_head);
 	if (!fields)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the journal");
 	return run_enter_take(run, JOURNAL_PREPARING, fields, error);
@@ -287,10 +163,8 @@ static int execute(struct run *run, struct run_result *ret_result, struct error 
 {
 	struct error why = {0};
 	bool blamed = false;
-	int status = walk(run, &blamed, &why);
+	int status = forward_run(run, FORWARD_FROM_STOP, &blamed, &why);
 
-	if (status == 0)
-		status = switch_commit(run, &why);
 	if (status < 0)
 		status = rollback_finish(run, why.text, blamed ? ROLLBACK_QUARANTINE : ROLLBACK_BLAMELESS, error);
 	if (status == 0)
@@ -325,7 +199,7 @@ int switch_run(const struct layout *layout, const struct switch_request *request
 	}
 	if (status == 0)
 		status = run_may_begin(state, error);
-	if (status == 0 && !is_local(request))
+	if (status == 0 && !run_is_local(request->upgrade))
 		status = fence_raise(layout, request->order_key, request->fence, error);
 	if (status == 0)
 		status = check_window(request, error);

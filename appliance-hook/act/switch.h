@@ -21,7 +21,4 @@ struct switch_request {
 int switch_run(const struct layout *layout, const struct switch_request *request, run_listener *listener, void *context,
 	       struct run_result *ret_result, struct error *error) MUST_CHECK;
 
-/* The last step, also of a resume that finds everything else done: committed, old releases and snapshots trimmed. */
-int switch_commit(struct run *run, struct error *error) MUST_CHECK;
-
 #endif

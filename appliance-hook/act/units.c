@@ -41,37 +41,48 @@ static int run(const char *const *argv, const char *what, int64_t timeout_ms, st
 			 words[0] ? ": " : "", words);
 }
 
+enum order { FORWARD, REVERSED };
+
 /* systemctl VERB UNIT…, all in one job so that systemd orders them. */
-static int systemctl(const char *verb, const struct hook_words *units, bool reversed, const char *what,
-		     struct error *error)
+static int systemctl(const struct hook_settings *settings, const char *verb, const struct hook_words *units,
+		     enum order order, const char *what, struct error *error)
 {
-	const char *argv[HOOK_SETTINGS_WORDS_MOST + 4] = {"systemctl", verb, "--"};
+	const char *argv[HOOK_SETTINGS_WORDS_MOST + 4] = {settings->units_systemctl, verb, "--"};
 
 	if (units->count == 0)
 		return 0;
 	for (size_t i = 0; i < units->count; i++)
-		argv[3 + i] = units->words[reversed ? units->count - 1 - i : i];
+		argv[3 + i] = units->words[order == REVERSED ? units->count - 1 - i : i];
 	return run(argv, what, UNITS_TIMEOUT_MS, error);
 }
 
 static int systemd_stop(const struct hook_settings *settings, struct error *error)
 {
-	return systemctl("stop", &settings->units_stop, false, "stopping the units", error);
+	return systemctl(settings, "stop", &settings->units_stop, FORWARD, "stopping the units", error);
 }
 
 static int systemd_start(const struct hook_settings *settings, struct error *error)
 {
 	const struct hook_words *start = &settings->units_start;
 
-	return start->count ? systemctl("start", start, false, "starting the units", error)
-			    : systemctl("start", &settings->units_stop, true, "starting the units", error);
+	return start->count
+		       ? systemctl(settings, "start", start, FORWARD, "starting the units", error)
+		       : systemctl(settings, "start", &settings->units_stop, REVERSED, "starting the units", error);
 }
 
-static int systemd_active(const char *unit, int64_t timeout_ms, struct error *error)
+static int systemd_active(const struct hook_settings *settings, const char *unit, int64_t timeout_ms,
+			  struct error *error)
 {
-	const char *const argv[] = {"systemctl", "is-active", "--", unit, NULL};
+	const char *const argv[] = {settings->units_systemctl, "is-active", "--", unit, NULL};
 
 	return run(argv, unit, timeout_ms, error);
+}
+
+static int systemd_reboot(const struct hook_settings *settings, struct error *error)
+{
+	const char *const argv[] = {settings->units_systemctl, "reboot", NULL};
+
+	return run(argv, "restarting the machine", UNITS_TIMEOUT_MS, error);
 }
 
 static bool systemd_start_later(const struct hook_settings *settings)
@@ -79,7 +90,7 @@ static bool systemd_start_later(const struct hook_settings *settings)
 	struct error ignored;
 
 	for (size_t i = 0; i < settings->units_stop.count; i++)
-		if (systemd_active(settings->units_stop.words[i], UNITS_TIMEOUT_MS, &ignored) == 0)
+		if (systemd_active(settings, settings->units_stop.words[i], UNITS_TIMEOUT_MS, &ignored) == 0)
 			return false;
 	return true;
 }
@@ -99,7 +110,8 @@ static int command_start(const struct hook_settings *settings, struct error *err
 	return command_words(&settings->units_start, "starting the product", error);
 }
 
-static int command_active(const char *unit, int64_t timeout_ms UNUSED, struct error *error)
+static int command_active(const struct hook_settings *settings UNUSED, const char *unit, int64_t timeout_ms UNUSED,
+			  struct error *error)
 {
 	return error_set(error, ERROR_CONFIG, "units", "unit %s: only [units] backend = systemd can be asked for units",
 			 unit);
@@ -113,11 +125,13 @@ static bool command_start_later(const struct hook_settings *settings UNUSED)
 static const struct backend {
 	int (*stop)(const struct hook_settings *settings, struct error *error);
 	int (*start)(const struct hook_settings *settings, struct error *error);
-	int (*active)(const char *unit, int64_t timeout_ms, struct error *error);
+	int (*active)(const struct hook_settings *settings, const char *unit, int64_t timeout_ms, struct error *error);
 	bool (*start_later)(const struct hook_settings *settings);
+	/* Where no program is configured for it; NULL: cannot. */
+	int (*reboot)(const struct hook_settings *settings, struct error *error);
 } backends[] = {
-	[HOOK_UNITS_SYSTEMD] = {systemd_stop, systemd_start, systemd_active, systemd_start_later},
-	[HOOK_UNITS_COMMAND] = {command_stop, command_start, command_active, command_start_later},
+	[HOOK_UNITS_SYSTEMD] = {systemd_stop, systemd_start, systemd_active, systemd_start_later, systemd_reboot},
+	[HOOK_UNITS_COMMAND] = {command_stop, command_start, command_active, command_start_later, NULL},
 };
 
 int units_stop(const struct hook_settings *settings, struct error *error)
@@ -136,7 +150,28 @@ int units_start(const struct hook_settings *settings, struct error *error)
 
 int units_active(const struct hook_settings *settings, const char *unit, int64_t timeout_ms, struct error *error)
 {
-	return backends[settings->units_backend].active(unit, timeout_ms, error);
+	return backends[settings->units_backend].active(settings, unit, timeout_ms, error);
+}
+
+int units_can_reboot(const struct hook_settings *settings, struct error *error)
+{
+	if (settings->units_reboot.count > 0 || backends[settings->units_backend].reboot)
+		return 0;
+	return error_set(error, ERROR_NOT_NOW, "restart",
+			 "nothing is configured that restarts this machine; name a program in [units] reboot");
+}
+
+int units_reboot(const struct hook_settings *settings, struct error *error)
+{
+	int status = units_can_reboot(settings, error);
+
+	if (status == 0)
+		status = point_pass("act.units.reboot", error);
+	if (status < 0)
+		return status;
+	return settings->units_reboot.count > 0
+		       ? command_words(&settings->units_reboot, "restarting the machine", error)
+		       : backends[settings->units_backend].reboot(settings, error);
 }
 
 bool units_start_later(const struct hook_settings *settings)

@@ -12,6 +12,11 @@
 int units_stop(const struct hook_settings *settings, struct error *error) MUST_CHECK;
 int units_start(const struct hook_settings *settings, struct error *error) MUST_CHECK;
 
+/* Asks for a restart of the machine, which comes some time after this has returned 0. */
+int units_reboot(const struct hook_settings *settings, struct error *error) MUST_CHECK;
+/* ERROR_NOT_NOW "restart" when nothing is configured that could. */
+int units_can_reboot(const struct hook_settings *settings, struct error *error) MUST_CHECK;
+
 /* Whether a unit runs; ERROR_DATA "units" when not. Only a service manager can tell. */
 int units_active(const struct hook_settings *settings, const char *unit, int64_t timeout_ms,
 		 struct error *error) MUST_CHECK;

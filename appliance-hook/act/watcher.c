@@ -16,6 +16,7 @@
 #include "appliance-hook/act/hooks.h"
 #include "appliance-hook/act/journal.h"
 #include "appliance-hook/act/point.h"
+#include "appliance-hook/act/restart.h"
 #include "appliance-hook/act/resume.h"
 #include "appliance-hook/act/snapshot.h"
 #include "appliance-hook/act/units.h"
@@ -48,7 +49,8 @@ static unsigned long long start_of(pid_t pid)
 	return at ? strtoull(at, NULL, 10) : 0;
 }
 
-/* The longest that a run with all its ways back may take: four hooks, four times units, health twice, data twice. */
+/* The longest that a run with all its ways back may take: four hooks, four times units, health twice, data twice,
+ * the tunnel, and a machine that is asked to restart as often as it may be. */
 static int64_t longest_ms(const struct hook_settings *settings)
 {
 	int64_t probes = 0;
@@ -56,7 +58,9 @@ static int64_t longest_ms(const struct hook_settings *settings)
 	for (size_t i = 0; i < settings->probe_count; i++)
 		if (settings->probes[i]->deadline > probes)
 			probes = settings->probes[i]->deadline;
-	return 4 * HOOKS_TIMEOUT_MS + 4 * UNITS_TIMEOUT_MS + 2 * probes * 1000 + 2 * WATCHER_SNAPSHOT_MS;
+	return 4 * HOOKS_TIMEOUT_MS + 4 * UNITS_TIMEOUT_MS + 2 * probes * 1000 + 2 * WATCHER_SNAPSHOT_MS +
+	       1000 * settings->hub_back_within +
+	       2 * RESTART_TRIES * (UNITS_TIMEOUT_MS + 1000 * settings->units_reboot_within);
 }
 
 static int by_systemd(const char *upgrade, const char *const *words, struct error *error)
@@ -240,7 +244,7 @@ static int look(const struct layout *layout, struct watch *watch, bool *ret_done
 			file_close(&watch->pidfd);
 		return 0;
 	}
-	status = resume_run(layout, 0, &report, error);
+	status = resume_to_end(layout, 0, &report, error);
 	if (status == 0)
 		log_write(LOG_LEVEL_WARNING, "%s", report.text);
 	*ret_done = status == 0;

@@ -172,9 +172,11 @@ int local_resume(const struct command_line *line, void *context UNUSED, struct e
 	struct resume_report report = {0};
 	if (open_bench(line, &bench, error) < 0 || resume_run(&bench.layout, RESUME_WAIT_MS, &report, error) < 0)
 		return -(int)error->code;
-	if (report.acted && report.outcome == JOURNAL_INCONSISTENT)
+	if (report.goes_on)
+		printf("%s\n", report.text);
+	else if (report.acted && report.outcome == JOURNAL_INCONSISTENT)
 		return error_set(error, ERROR_NOT_NOW, "inconsistent", "%s", report.text);
-	if (report.acted)
+	else if (report.acted)
 		printf("%s: %s\n", journal_stage_name(report.outcome), report.text);
 	else
 		printf("nothing was open; %s stands\n", report.version[0] ? report.version : "no release");

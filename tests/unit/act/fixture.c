@@ -207,7 +207,7 @@ void fixture_pack(struct fixture *fixture, const char *version, unsigned kind)
 	fixture_write(fixture, name, "the same in every version\n");
 	write_hook(fixture, version, "preflight", kind & FIXTURE_PREFLIGHT_75 ? 75 : 0);
 	write_hook(fixture, version, "pre-switch", kind & FIXTURE_PRE_FAILS ? 3 : 0);
-	write_hook(fixture, version, "post-switch", 0);
+	write_hook(fixture, version, "post-switch", kind & FIXTURE_POST_FAILS ? 5 : 0);
 	write_hook(fixture, version, "undo", kind & FIXTURE_UNDO_FAILS ? 4 : 0);
 	snprintf(tree, sizeof tree, "%s/tree-%s", fixture->directory, version);
 	snprintf(hooks, sizeof hooks, "%s/hooks-%s", fixture->directory, version);
@@ -219,6 +219,7 @@ void fixture_pack(struct fixture *fixture, const char *version, unsigned kind)
 					     .version = version,
 					     .hooks = kind & FIXTURE_HOOKS ? hooks : NULL,
 					     .reboot = kind & FIXTURE_REBOOT,
+					     .network = kind & FIXTURE_NETWORK,
 					     .data_migration = kind & FIXTURE_MIGRATION};
 	OK(pack_run(&options, NULL, &error));
 }

@@ -31,7 +31,9 @@ enum fixture_release {
 	FIXTURE_PREFLIGHT_75 = 1 << 3,
 	FIXTURE_PRE_FAILS = 1 << 4,
 	FIXTURE_UNDO_FAILS = 1 << 5,
-	FIXTURE_REBOOT = 1 << 6,
+	FIXTURE_REBOOT = 1 << 6, /* in a machine.h that restarts */
+	FIXTURE_NETWORK = 1 << 7,
+	FIXTURE_POST_FAILS = 1 << 8,
 };
 
 /* The line that every test program's main begins with: a watcher that was armed runs this very program. */
