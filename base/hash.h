@@ -32,6 +32,9 @@ int hash_file(enum hash_kind kind, int fd, const char *name, uint8_t ret_hash[st
 #define HASH_SHA512_SIZE 64
 bool hash_sha512_is(const void *bytes, size_t size, const uint8_t expected[static HASH_SHA512_SIZE]);
 
+/* XXH64: against pages that a disk lost, never against people. A seed goes on from an earlier stretch. */
+uint64_t hash_quick(uint64_t seed, const void *bytes, size_t size);
+
 /* Constant time. */
 bool hash_equal(const uint8_t a[static HASH_SIZE], const uint8_t b[static HASH_SIZE]);
 
