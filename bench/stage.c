@@ -9,7 +9,7 @@
 #include "base/secret.h"
 #include "release/bundle.h"
 #include "release/delta.h"
-#include "release/unpack.h"
+#include "release/unpack_pool.h"
 
 static int open_release(const char *path, struct bundle **ret_bundle, struct manifest **ret_manifest,
 			struct error *error)
@@ -40,21 +40,6 @@ static int take_delta(struct unpack *unpack, const char *path, const struct mani
 	return result;
 }
 
-static int take_blobs(struct unpack *unpack, struct bundle *bundle, const struct manifest *manifest,
-		      struct error *error)
-{
-	int result = 0;
-	for (size_t index = 0; result == 0 && unpack_next_blob(unpack, &index);) {
-		CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(MANIFEST_BLOB_STORED_MOST);
-		char name[sizeof("blobs/") + HASH_HEX_SIZE] = "blobs/";
-		hash_to_hex(manifest->blobs[index].hash, HASH_SIZE, name + strlen(name));
-		result = bundle_read(bundle, name, MANIFEST_BLOB_STORED_MOST, &bytes, error);
-		if (result == 0)
-			result = unpack_blob(unpack, index, bytes.data, bytes.size, error);
-	}
-	return result;
-}
-
 static int stage(char **words, const char *delta, struct error *error)
 {
 	CLEANUP(bundle_free) struct bundle *old_bundle = NULL;
@@ -81,8 +66,10 @@ static int stage(char **words, const char *delta, struct error *error)
 	if (result == 0 && delta != NULL)
 		result = take_delta(unpack, delta, manifests, base, error);
 	if (result == 0)
-		result = take_blobs(unpack, new_bundle, new, error);
-	return result == 0 ? unpack_finish(unpack, error) : result;
+		result = unpack_bundle(unpack, new_bundle, new, error);
+	if (result == 0)
+		result = unpack_finish(unpack, error);
+	return result == 0 ? unpack_sync(unpack, error) : result;
 }
 
 int main(int argc, char **argv)

@@ -1,6 +1,7 @@
 #include "release/progress.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,52 +11,49 @@
 #include "base/file.h"
 
 #define PROGRESS_NAME "progress"
-#define PROGRESS_MOST (128 * 1024 * 1024) /* every content and every blob, several times over */
+#define PROGRESS_MOST (32 * 1024 * 1024) /* every blob, several times over */
 #define LINE_MOST     128
 
 void progress_close(struct progress *progress)
 {
 	file_close(&progress->fd);
-	free(progress->contents);
 	free(progress->blobs);
-	free(progress->plain);
+	free(progress->sums);
 	*progress = (struct progress){.fd = -1};
 }
 
-/* "progress 1 HEX": which manifest it is about. */
-static int first_line(const struct manifest *manifest, char line[static LINE_MOST], struct error *error)
+/* "progress 2 HEX": which release it is about. What is noted below counts blobs, and the files are hashed anew: so that
+ * says enough. */
+static void first_line(const struct manifest *manifest, char line[static LINE_MOST])
 {
-	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(0);
+	struct hash_state state;
 	uint8_t hash[HASH_SIZE];
 	char text[HASH_HEX_SIZE];
 
-	int result = manifest_write(manifest, &bytes, error);
-	if (result < 0)
-		return result;
-	hash_bytes(HASH_BLAKE2B, bytes.data, bytes.size, hash);
+	hash_begin(&state, HASH_BLAKE2B);
+	hash_update(&state, manifest->product, sizeof(manifest->product));
+	hash_update(&state, manifest->version, sizeof(manifest->version));
+	for (size_t i = 0; i < manifest->blob_count; i++)
+		hash_update(&state, manifest->blobs[i].hash, HASH_SIZE);
+	for (size_t i = 0; i < manifest->content_count; i++)
+		hash_update(&state, manifest->contents[i].hash, HASH_SIZE);
+	hash_end(&state, hash);
 	hash_to_hex(hash, HASH_SIZE, text);
-	snprintf(line, LINE_MOST, "progress 1 %s\n", text);
-	return 0;
+	snprintf(line, LINE_MOST, "progress 2 %s\n", text);
 }
 
 /* A line that is not ours ends the reading: what follows it is done again. */
 static bool take_line(struct progress *progress, const struct manifest *manifest, const char *line)
 {
-	char word[8], text[HASH_HEX_SIZE] = "";
 	size_t index = 0;
+	uint64_t sum = 0;
 	int used = 0;
-	struct error ignored;
 
-	if (sscanf(line, "%7s %zu%n", word, &index, &used) != 2)
-		return false;
-	if (strcmp(word, "content") == 0 && line[used] == '\0' && index < manifest->content_count) {
-		progress->contents[index] = true;
-		return true;
-	}
-	if (strcmp(word, "blob") != 0 || index >= manifest->blob_count || sscanf(line + used, " %64s", text) != 1 ||
-	    hash_from_hex(text, progress->plain[index], HASH_SIZE, &ignored) < 0)
+	if (sscanf(line, "blob %zu %16" SCNx64 "%n", &index, &sum, &used) != 2 || line[used] != '\0' ||
+	    index >= manifest->blob_count)
 		return false;
 	progress->blobs[index] = true;
+	progress->sums[index] = sum;
 	return true;
 }
 
@@ -84,25 +82,22 @@ int progress_open(int staging, const struct manifest *manifest, struct progress 
 	char line[LINE_MOST];
 	struct error ignored;
 
-	progress.contents = calloc(manifest->content_count + 1, sizeof(*progress.contents));
 	progress.blobs = calloc(manifest->blob_count + 1, sizeof(*progress.blobs));
-	progress.plain = calloc(manifest->blob_count + 1, sizeof(*progress.plain));
-	if (progress.contents == NULL || progress.blobs == NULL || progress.plain == NULL)
+	progress.sums = calloc(manifest->blob_count + 1, sizeof(*progress.sums));
+	if (progress.blobs == NULL || progress.sums == NULL)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the progress of release %s",
 				 manifest->version);
-	int result = first_line(manifest, line, error);
-	if (result < 0)
-		return result;
+	first_line(manifest, line);
 	size_t head = strlen(line);
 	progress.fresh = file_read_at(staging, PROGRESS_NAME, &standing, &ignored) < 0 || standing.size < head ||
 			 memcmp(standing.data, line, head) != 0;
 	if (progress.fresh) {
-		result = file_remove_tree_at(staging, PROGRESS_NAME, error);
+		int result = file_remove_tree_at(staging, PROGRESS_NAME, error);
 		if (result < 0)
 			return result;
 	}
-	result = file_open_beneath(staging, PROGRESS_NAME, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0600,
-				   &progress.fd, error);
+	int result = file_open_beneath(staging, PROGRESS_NAME, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0600,
+				       &progress.fd, error);
 	if (result == 0)
 		result = progress.fresh ? file_write_fd(progress.fd, PROGRESS_NAME, line, head, error)
 					: cut_torn_line(&progress, &standing, error);
@@ -115,25 +110,12 @@ int progress_open(int staging, const struct manifest *manifest, struct progress 
 	return 0;
 }
 
-static int append(const struct progress *progress, const char *line, struct error *error)
-{
-	if (fault_point("progress.write") < 0)
-		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "progress cannot be written");
-	return file_write_fd(progress->fd, PROGRESS_NAME, line, strlen(line), error);
-}
-
-int progress_content(const struct progress *progress, size_t index, struct error *error)
+int progress_blob(const struct progress *progress, size_t index, uint64_t sum, struct error *error)
 {
 	char line[LINE_MOST];
-	snprintf(line, sizeof(line), "content %zu\n", index);
-	return append(progress, line, error);
-}
+	int size = snprintf(line, sizeof(line), "blob %zu %016" PRIx64 "\n", index, sum);
 
-int progress_blob(const struct progress *progress, size_t index, const uint8_t plain[static HASH_SIZE],
-		  struct error *error)
-{
-	char line[LINE_MOST], text[HASH_HEX_SIZE];
-	hash_to_hex(plain, HASH_SIZE, text);
-	snprintf(line, sizeof(line), "blob %zu %s\n", index, text);
-	return append(progress, line, error);
+	if (fault_point("progress.write") < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "progress cannot be written");
+	return file_write_fd(progress->fd, PROGRESS_NAME, line, (size_t)size, error);
 }

@@ -1,17 +1,16 @@
-/* staging/progress: what an earlier try has done, so that a broken transfer goes on at the blob that it had reached. A
- * hint and no proof: whatever it says is re-hashed before it is believed, so it needs no fsync and may end in the
- * middle of a line. */
+/* staging/progress: which blobs an earlier try has unpacked, so that a broken transfer goes on at the one that it had
+ * reached. A hint and no proof: files are hashed, and stretches of files compared with what is noted here, before they
+ * are believed. So it needs no fsync and may end in the middle of a line. */
 #ifndef RELEASE_PROGRESS_H
 #define RELEASE_PROGRESS_H
 
 #include "release/manifest.h"
 
 struct progress {
-	int fd;                      /* append only; -1 closed */
-	bool fresh;                  /* nothing was there, or it was another release's */
-	bool *contents;              /* by index: written whole */
-	bool *blobs;                 /* by index: unpacked */
-	uint8_t (*plain)[HASH_SIZE]; /* by blob: BLAKE2b of its plain bytes */
+	int fd;         /* append only; -1 closed */
+	bool fresh;     /* nothing was there, or it was another release's */
+	bool *blobs;    /* by index: unpacked */
+	uint64_t *sums; /* by blob: hash_quick of its stretches of files that other blobs carry, too */
 };
 
 /* Reads what stands and opens it for more; a file that belongs to another manifest is begun anew. */
@@ -19,8 +18,6 @@ int progress_open(int staging, const struct manifest *manifest, struct progress 
 		  struct error *error) MUST_CHECK;
 void progress_close(struct progress *progress);
 
-int progress_content(const struct progress *progress, size_t index, struct error *error) MUST_CHECK;
-int progress_blob(const struct progress *progress, size_t index, const uint8_t plain[static HASH_SIZE],
-		  struct error *error) MUST_CHECK;
+int progress_blob(const struct progress *progress, size_t index, uint64_t sum, struct error *error) MUST_CHECK;
 
 #endif

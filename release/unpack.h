@@ -1,8 +1,7 @@
 /* Building a new release's tree in a staging directory from what is at hand and from blobs as they come. Runs where the
  * foreign bytes are parsed (the hook's check process, `verify`), sandboxed, and writes only beneath `staging`.
  *
- * staging/tree/…   the tree        staging/hooks/…   the release's hooks        staging/progress   contents that are
- * done */
+ * staging/tree/…   the tree      staging/hooks/…   the release's hooks      staging/progress   blobs that are done */
 #ifndef RELEASE_UNPACK_H
 #define RELEASE_UNPACK_H
 
@@ -50,8 +49,10 @@ struct unpack_progress {
 };
 struct unpack_progress unpack_progress(const struct unpack *unpack);
 
-/* All contents there: final modes (owners are act's), one syncfs. ERROR_DATA "incomplete" when something is missing. */
+/* All contents there: final modes (owners are act's). ERROR_DATA "incomplete" when something is missing. */
 int unpack_finish(struct unpack *unpack, struct error *error) MUST_CHECK;
+/* One syncfs: for who does not seal the tree, which syncs it. */
+int unpack_sync(struct unpack *unpack, struct error *error) MUST_CHECK;
 void unpack_free(struct unpack **unpack);
 
 /* Room that the staging will need, for preflight. */

@@ -4,6 +4,7 @@
 #include "release/delta.h"
 #include "release/unpack_state.h"
 
+/* Several threads bring parts; each takes a hand of the unpacking for as long as it writes one. */
 struct making {
 	struct unpack *unpack;
 	bool *wanted, *missed; /* by content; `missed` under the lock */
@@ -27,8 +28,7 @@ static bool wants(void *context, size_t content)
 
 static const struct manifest_entry *first_file(const struct making *making, size_t index)
 {
-	const struct manifest *manifest = making->unpack->manifest;
-	return &manifest->entries[manifest->file_order[manifest->contents[index].first_file]];
+	return unpack_file(making->unpack->manifest, index, 0);
 }
 
 static void count(struct making *making, size_t index, bool good)
@@ -42,28 +42,25 @@ static void count(struct making *making, size_t index, bool good)
 }
 
 /* A whole file: hashed before it is written. */
-static int take_whole(struct making *making, size_t index, const uint8_t *bytes, size_t size, struct error *error)
+static int take_whole(struct making *making, struct staging_hand *hand, size_t index, const uint8_t *bytes, size_t size,
+		      struct error *error)
 {
-	const struct staging *staging = &making->unpack->staging;
 	uint8_t hash[HASH_SIZE];
 
 	hash_bytes(HASH_BLAKE2B, bytes, size, hash);
 	bool good = hash_equal(hash, making->unpack->manifest->contents[index].hash);
 	count(making, index, good);
-	if (!good)
-		return 0;
-	int result = staging_write(staging, first_file(making, index), bytes, size, error);
-	return result < 0 ? result : unpack_spread(making->unpack, index, error);
+	return good ? unpack_write(making->unpack, hand, index, bytes, error) : 0;
 }
 
 /* A piece of a large one: the whole is hashed when all of it is there. */
-static int take_piece(struct making *making, size_t index, uint64_t offset, const uint8_t *bytes, size_t size,
-		      struct error *error)
+static int take_piece(struct making *making, struct staging_hand *hand, size_t index, uint64_t offset,
+		      const uint8_t *bytes, size_t size, struct error *error)
 {
 	const struct staging *staging = &making->unpack->staging;
 	const struct manifest_entry *file = first_file(making, index);
 
-	int result = staging_write_at(staging, file, offset, bytes, size, error);
+	int result = staging_write_at(staging, hand, file, offset, bytes, size, error);
 	if (result < 0)
 		return result;
 	pthread_mutex_lock(&making->unpack->lock);
@@ -72,20 +69,24 @@ static int take_piece(struct making *making, size_t index, uint64_t offset, cons
 	pthread_mutex_unlock(&making->unpack->lock);
 	if (!whole)
 		return 0;
-	bool good = staging_holds(staging, file);
+	bool good = staging_holds(staging, hand, file);
 	count(making, index, good);
 	if (!good)
 		return staging_remove(staging, file, error);
-	result = staging_finish_file(staging, file, error);
-	return result < 0 ? result : unpack_spread(making->unpack, index, error);
+	result = staging_finish_file(staging, hand, file, error);
+	return result < 0 ? result : unpack_spread(making->unpack, hand, index, error);
 }
 
 static int take(void *context, size_t index, uint64_t offset, const uint8_t *bytes, size_t size, struct error *error)
 {
 	struct making *making = context;
 	bool whole = size == making->unpack->manifest->contents[index].size;
-	int result = whole ? take_whole(making, index, bytes, size, error)
-			   : take_piece(making, index, offset, bytes, size, error);
+	struct unpack_hand *hand = unpack_hand_take(making->unpack, error);
+	int result = hand == NULL ? -(int)error->code
+		     : whole      ? take_whole(making, &hand->staging, index, bytes, size, error)
+				  : take_piece(making, &hand->staging, index, offset, bytes, size, error);
+	if (hand != NULL)
+		unpack_hand_return(making->unpack, hand);
 	if (result < 0) {
 		pthread_mutex_lock(&making->unpack->lock);
 		making->staging_failed = true;

@@ -14,7 +14,7 @@
 #include "base/file.h"
 #include "base/sandbox.h"
 #include "release/tree.h"
-#include "release/unpack.h"
+#include "release/unpack_pool.h"
 
 #define ADOPT_UPGRADE "adopt"
 
@@ -45,18 +45,10 @@ static void end_unpack(struct unpack **unpack)
 static int fill(int staging, const struct manifest *manifest, struct bundle *bundle, int tree, struct error *error)
 {
 	CLEANUP(end_unpack) struct unpack *unpack = NULL;
-	size_t index = 0;
 	int status = unpack_begin(staging, manifest, tree, tree >= 0 ? manifest : NULL, UNPACK_COPY, &unpack, error);
 
-	while (status == 0 && unpack_next_blob(unpack, &index)) {
-		CLEANUP(buffer_free) struct buffer blob = BUFFER_INIT(MANIFEST_BLOB_STORED_MOST);
-		char hex[HASH_HEX_SIZE], name[HASH_HEX_SIZE + 8];
-		hash_to_hex(manifest->blobs[index].hash, HASH_SIZE, hex);
-		snprintf(name, sizeof name, "blobs/%s", hex);
-		status = bundle_read(bundle, name, MANIFEST_BLOB_STORED_MOST, &blob, error);
-		if (status == 0)
-			status = unpack_blob(unpack, index, blob.data, blob.size, error);
-	}
+	if (status == 0)
+		status = unpack_bundle(unpack, bundle, manifest, error);
 	return status == 0 ? unpack_finish(unpack, error) : status;
 }
 

@@ -11,27 +11,30 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/packet.h"
+#include "release/unpack_pool.h"
 
 enum { TICK_MS = 500, PROGRESS_MS = 500 };
+/* Stored bytes that are asked for at once, over all streams: what the lanes hold. One blob is always asked for. */
+#define ASKED_MOST ((uint64_t)24 * 1024 * 1024)
 
 /* A staging under way. */
 struct transfer {
 	struct verify *verify;
 	const struct staging_wish *wish;
 	struct unpack *unpack;
+	struct unpack_pool *pool;
 	struct lane lanes[STAGING_STREAMS_MOST + 1];
 	size_t lane_count;
-	bool on_own_stream;  /* the session's stream is one of the lanes */
-	int64_t asked;       /* clock_ticks_ms when bulk streams were last asked for */
-	int64_t told;        /* and when progress was */
-	struct buffer spare; /* a whole blob, while its lane fetches the next */
+	bool on_own_stream; /* the session's stream is one of the lanes */
+	int64_t asked;      /* clock_ticks_ms when bulk streams were last asked for */
+	int64_t told;       /* and when progress was */
 };
 
 static void end_transfer(struct transfer *transfer)
 {
 	for (size_t i = 0; i < transfer->lane_count; i++)
 		lane_close(&transfer->lanes[i]);
-	buffer_free(&transfer->spare);
+	unpack_pool_free(&transfer->pool);
 	unpack_free(&transfer->unpack);
 }
 
@@ -56,13 +59,30 @@ static int ask_for_streams(struct transfer *transfer, struct error *error)
 				error);
 }
 
-/* Gives the lane its next blob, if there is one. A lane that cannot even ask is broken: closed by the caller. */
+static uint64_t asked_bytes(const struct transfer *transfer)
+{
+	uint64_t bytes = 0;
+	for (size_t i = 0; i < transfer->lane_count; i++)
+		bytes += transfer->lanes[i].busy ? transfer->lanes[i].stored : 0;
+	return bytes;
+}
+
+/* Gives the lane its next blob, if there is one and room for it. A lane that cannot even ask is broken: closed by the
+ * caller. */
 static int feed(struct transfer *transfer, struct lane *lane, struct error *error)
 {
 	size_t index = 0;
 	if (lane->busy || !unpack_next_blob(transfer->unpack, &index))
 		return 0;
-	return lane_ask(lane, &transfer->verify->manifest->blobs[index], index, error);
+	uint64_t asked = asked_bytes(transfer);
+	if (asked > 0 && asked + transfer->verify->manifest->blobs[index].stored > ASKED_MOST) {
+		unpack_give_back(transfer->unpack, index);
+		return 0;
+	}
+	int result = lane_ask(lane, &transfer->verify->manifest->blobs[index], index, error);
+	if (result < 0 && !lane->busy)
+		unpack_give_back(transfer->unpack, index);
+	return result;
 }
 
 /* A bulk stream broke: its blob goes back, the others go on. */
@@ -110,20 +130,16 @@ static int take_bulk(struct transfer *transfer, struct error *error)
 	return add_bulk(transfer, taken, error);
 }
 
-/* A whole blob: its lane asks for the next one first, so that bytes flow while this one is unpacked. */
+/* A whole blob: others unpack it while its lane fetches the next one. */
 static int unpack_whole(struct transfer *transfer, struct lane *lane, struct error *error)
 {
 	size_t index = lane->blob;
-	struct buffer whole = lane->bytes;
-	lane->bytes = transfer->spare;
-	transfer->spare = whole;
-	buffer_clear(&lane->bytes);
 	struct error asking = {0};
+	if (unpack_pool_give(transfer->pool, index, &lane->bytes, error) < 0)
+		return -(int)error->code;
 	/* If it cannot, the next read of that stream says so. */
 	if (feed(transfer, lane, &asking) < 0)
 		log_failure("asking for a blob", &asking);
-	if (unpack_blob(transfer->unpack, index, transfer->spare.data, transfer->spare.size, error) < 0)
-		return -(int)error->code;
 	return tell(transfer, false, error);
 }
 
@@ -231,20 +247,33 @@ static bool all_there(const struct transfer *transfer)
 	return progress.blobs_done >= progress.blobs;
 }
 
+/* All have come, and some are still being unpacked: no stream will say when they are. */
+static bool all_fetched(const struct transfer *transfer)
+{
+	size_t index = 0;
+	if (asked_bytes(transfer) > 0)
+		return false;
+	bool left = unpack_next_blob(transfer->unpack, &index);
+	if (left)
+		unpack_give_back(transfer->unpack, index);
+	return !left;
+}
+
 static int fetch_blobs(struct transfer *transfer, struct error *error)
 {
 	if (tell(transfer, true, error) < 0)
 		return -(int)error->code;
 	if (all_there(transfer))
 		return 0;
-	if (ask_for_streams(transfer, error) < 0)
+	if (unpack_pool_new(transfer->unpack, &transfer->pool, error) < 0 || ask_for_streams(transfer, error) < 0)
 		return -(int)error->code;
 	while (!all_there(transfer)) {
 		size_t lanes = transfer->lane_count;
 		if (fall_back(transfer, error) < 0 || serve_lanes(transfer, error) < 0 ||
 		    (!transfer->on_own_stream && drain_own(transfer, error) < 0))
 			return -(int)error->code;
-		if (!all_there(transfer) && wait_for_bytes(transfer, error) < 0)
+		if (all_fetched(transfer) ? unpack_pool_drain(transfer->pool, error) < 0
+					  : wait_for_bytes(transfer, error) < 0)
 			return -(int)error->code;
 		/* The last one broke: ask again, once per loss. */
 		if (lanes > 0 && transfer->lane_count == 0 && ask_for_streams(transfer, error) < 0)
@@ -346,7 +375,7 @@ int staging_run(struct verify *verify, const struct staging_wish *wish, struct e
 {
 	CLEANUP(end_ground) struct ground ground = {.staging = -1, .base = -1};
 	CLEANUP(end_transfer)
-	struct transfer transfer = {.verify = verify, .wish = wish, .spare = BUFFER_INIT(LANE_STORED_MOST)};
+	struct transfer transfer = {.verify = verify, .wish = wish};
 	if (verify->passed != VERIFY_ALL)
 		return error_set(error, ERROR_BUG, "order", "staging before the checks");
 	if (verify_preflight(verify, NULL, error) < 0)
