@@ -5,7 +5,8 @@
 #include "release/manifest.h"
 
 /* Called for each name that the manifest does not have, or has with another type; `parent` is the open directory that
- * holds `name`, `path` is relative to the root. A negative return ends the walk. */
+ * holds `name`, `path` is relative to the root. From several threads at once, each with another directory. A negative
+ * return ends the walk. */
 typedef int listing_stranger(void *context, int parent, const char *name, const char *path, struct error *error);
 
 /* Lists the root and every directory of the manifest that is there (a missing one is left to the caller to miss). */

@@ -1,4 +1,5 @@
-/* Release trees on disk: compared with their manifest, built content by content. All work is beneath descriptors. */
+/* Release trees on disk: compared with their manifest, content by content, on every core. All work is beneath
+ * descriptors. */
 #ifndef RELEASE_TREE_H
 #define RELEASE_TREE_H
 
@@ -12,8 +13,10 @@ enum tree_check { TREE_CONTENT = 0, TREE_OWNERS = 1 << 0, TREE_SEALED = 1 << 1 }
 int tree_verify(int directory, const struct manifest *manifest, enum manifest_root root, unsigned flags,
 		struct error *error) MUST_CHECK;
 
-/* Gives every file its owner and final mode (root of `act` only; without root the owners stay), and takes access lists
- * and capabilities away. */
-int tree_own(int directory, const struct manifest *manifest, enum manifest_root root, struct error *error) MUST_CHECK;
+/* Gives everything its owner and final mode (root of `act` only; without root the owners stay), takes access lists and
+ * capabilities away, and compares it with the manifest as tree_verify does with TREE_SEALED and, as root, TREE_OWNERS.
+ * Directories first: once they are root's nobody else can put another file under a name. Then each file is taken,
+ * found without a writer and hashed, in that order and through one descriptor. */
+int tree_seal(int directory, const struct manifest *manifest, enum manifest_root root, struct error *error) MUST_CHECK;
 
 #endif

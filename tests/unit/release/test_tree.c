@@ -93,8 +93,44 @@ static void open_writer(void **state)
 	assert_true(fd >= 0);
 	assert_done(check("sealed", TREE_CONTENT, &error));
 	assert_refused(check("sealed", TREE_SEALED, &error), "tree");
+	CLEANUP(file_close) int directory = open_dir("sealed");
+	assert_refused(tree_seal(directory, manifest_of_tree, MANIFEST_TREE, &error), "tree");
 	close(fd);
 	assert_done(check("sealed", TREE_SEALED, &error));
+	assert_done(tree_seal(directory, manifest_of_tree, MANIFEST_TREE, &error));
+}
+
+/* What is taken is looked at, too: sealing finds each difference that verifying does but owner and mode. */
+static void sealed_differences(void **state)
+{
+	(void)state;
+	struct error error;
+	static const struct {
+		const char *path, *text; /* NULL: removed */
+	} changes[] = {
+		{"differs/lib/a.txt", "c0ntent"},
+		{"differs/lib/a.txt", "content "},
+		{"differs/lib/a.txt", NULL},
+		{"differs/lib/extra", ""},
+		{"differs/extra", ""},
+		{"differs/lib/link", NULL},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
+		make("differs", true);
+		if (changes[i].text != NULL)
+			put_text(changes[i].path, changes[i].text);
+		else
+			assert_int_equal(unlink(changes[i].path), 0);
+		CLEANUP(file_close) int directory = open_dir("differs");
+		assert_refused(tree_seal(directory, manifest_of_tree, MANIFEST_TREE, &error), "tree");
+		assert_done(file_remove_tree_at(AT_FDCWD, "differs", &error));
+	}
+	make("modes", true);
+	assert_int_equal(chmod("modes/lib", 0700), 0);
+	assert_int_equal(chmod("modes/lib/a.txt", 0600), 0);
+	CLEANUP(file_close) int directory = open_dir("modes");
+	assert_done(tree_seal(directory, manifest_of_tree, MANIFEST_TREE, &error));
+	assert_done(check("modes", TREE_CONTENT, &error));
 }
 
 static void owned(void **state)
@@ -110,7 +146,7 @@ static void owned(void **state)
 	assert_int_equal(chmod("owned/bin/server", 0700), 0);
 	assert_refused(check("owned", TREE_OWNERS, &error), "tree");
 	CLEANUP(file_close) int fd = open_dir("owned");
-	assert_done(tree_own(fd, manifest_of_tree, MANIFEST_TREE, &error));
+	assert_done(tree_seal(fd, manifest_of_tree, MANIFEST_TREE, &error));
 	assert_done(check("owned", TREE_OWNERS | TREE_SEALED, &error));
 	assert_int_equal(chown("owned/lib", 1234, 0), 0);
 	assert_refused(check("owned", TREE_OWNERS, &error), "tree");
@@ -126,7 +162,7 @@ static void second_name(void **state)
 	assert_int_equal(unlink("second/lib/a.txt"), 0);
 	assert_int_equal(link("victim", "second/lib/a.txt"), 0);
 	CLEANUP(file_close) int fd = open_dir("second");
-	assert_refused(tree_own(fd, manifest_of_tree, MANIFEST_TREE, &error), "tree");
+	assert_refused(tree_seal(fd, manifest_of_tree, MANIFEST_TREE, &error), "tree");
 	struct stat status;
 	assert_int_equal(stat("victim", &status), 0);
 	assert_int_equal(status.st_mode & 07777, 0600);
@@ -171,7 +207,7 @@ static void access_list(void **state)
 			skip();
 		CLEANUP(file_close) int fd = open_dir("listed");
 		assert_refused(check("listed", TREE_SEALED, &error), "tree");
-		assert_done(tree_own(fd, manifest_of_tree, MANIFEST_TREE, &error));
+		assert_done(tree_seal(fd, manifest_of_tree, MANIFEST_TREE, &error));
 		assert_done(check("listed", TREE_SEALED, &error));
 		assert_int_equal(getxattr(ways[i].path, ways[i].list, NULL, 0), -1);
 		assert_done(file_remove_tree_at(AT_FDCWD, "listed", &error));
@@ -181,8 +217,10 @@ static void access_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(whole), cmocka_unit_test(differences), cmocka_unit_test(open_writer),
-		cmocka_unit_test(owned), cmocka_unit_test(second_name), cmocka_unit_test(access_list),
+		cmocka_unit_test(whole),       cmocka_unit_test(differences),
+		cmocka_unit_test(open_writer), cmocka_unit_test(sealed_differences),
+		cmocka_unit_test(owned),       cmocka_unit_test(second_name),
+		cmocka_unit_test(access_list),
 	};
 	return cmocka_run_group_tests_name("tree", tests, start, end);
 }
