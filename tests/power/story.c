@@ -1,0 +1,328 @@
+#include "tests/power/story.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "appliance-hook/act/stage.h"
+#include "tests/unit/act/machine.h"
+
+#define LEDGER_LINES 12000
+#define BULK_FILES   6
+#define LONG_LINES   150
+#define LONG_LINE    7600
+
+/* A product that keeps its data as one should: what it wrote is there when it says so. */
+static void write_start(struct fixture *fixture)
+{
+	char script[1024];
+
+	snprintf(script, sizeof script,
+		 "#!/bin/sh\nset -e\ncd %s\nread v < product/current/version || [ \"$v\" ]\necho $v > data/.file\nsync "
+		 "data/.file\n"
+		 "mv data/.file data/file\necho start $v >> units.log\nsync data units.log\n",
+		 fixture->directory);
+	fixture_write(fixture, "start", script);
+}
+
+static void fill_lines(struct buffer *text, const char *word)
+{
+	struct error error = {0};
+
+	for (int i = 0; i < LEDGER_LINES; i++)
+		assert_int_equal(buffer_printf(text, &error, "%s %d\n", word, i), 0);
+	assert_int_equal(buffer_append(text, "", 1, &error), 0);
+}
+
+/* Data and releases of more than a block: half a file shows. */
+static char *ledger(void)
+{
+	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(0);
+
+	fill_lines(&text, "paid");
+	return (char *)TAKE(text.data);
+}
+
+static void pack(struct fixture *fixture, const char *version, unsigned kind)
+{
+	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(0);
+	char name[64];
+
+	fill_lines(&text, version);
+	for (size_t i = 0; i < BULK_FILES; i++) {
+		snprintf(name, sizeof name, "tree-%s/lib/%zu/bulk", version, i);
+		fixture_write(fixture, name, (const char *)text.data + i * (i % 2) * 100);
+	}
+	fixture_pack(fixture, version, kind);
+}
+
+struct telling {
+	struct fixture *fixture;
+	struct tape *tape;
+};
+
+/* What was told is durable by then, and stays: the journal as it is now is the beginning of any later one. */
+static bool tell(void *context, const char *state UNUSED, const char *step UNUSED, const char *text UNUSED)
+{
+	const struct telling *telling = context;
+	CLEANUP(free_pointer) char *journal = fixture_text(telling->fixture, "state/shop/journal");
+
+	if (telling->tape)
+		tape_mark(telling->tape, STORY_TOLD, journal, strlen(journal));
+	return true;
+}
+
+static void be_packed(struct fixture *fixture, unsigned kind)
+{
+	pack(fixture, "1.0", kind);
+	fixture_pack(fixture, "1.9", FIXTURE_GOOD); /* for whole_check */
+}
+
+static void adopt(struct fixture *fixture)
+{
+	fixture_adopt_packed(fixture, "1.0");
+}
+
+static void do_adopt(struct fixture *fixture, struct tape *tape UNUSED)
+{
+	adopt(fixture);
+}
+
+static void be_adopted(struct fixture *fixture, unsigned kind)
+{
+	be_packed(fixture, FIXTURE_GOOD);
+	adopt(fixture);
+	pack(fixture, "1.1", kind);
+}
+
+static void stage_packed(struct fixture *fixture, const char *version)
+{
+	struct error error = {0};
+	char sha256[HASH_HEX_SIZE];
+
+	fixture_fill_packed(fixture, version, sha256);
+	if (stage_seal(&fixture->layout, version, sha256, &error) < 0)
+		fail_msg("%s cannot be sealed: %s", version, error.text);
+}
+
+static void stage(struct fixture *fixture)
+{
+	stage_packed(fixture, "1.1");
+}
+
+static void do_stage(struct fixture *fixture, struct tape *tape UNUSED)
+{
+	stage(fixture);
+}
+
+static void be_staged(struct fixture *fixture, unsigned kind)
+{
+	be_adopted(fixture, kind);
+	stage(fixture);
+}
+
+/* So much was written down that the journal begins anew when it is opened next. */
+static void be_long_kept(struct fixture *fixture, unsigned kind)
+{
+	CLEANUP(journal_free) struct journal *journal = NULL;
+	char text[LONG_LINE];
+	struct error error = {0};
+
+	be_adopted(fixture, kind);
+	memset(text, 'x', sizeof text - 1);
+	text[sizeof text - 1] = '\0';
+	assert_int_equal(journal_open(fixture->layout.state, JOURNAL_WRITE, &journal, &error), 0);
+	for (int i = 0; i < LONG_LINES; i++)
+		assert_int_equal(
+			journal_enter_take(journal, JOURNAL_RECEIVING, json_pack("{s:s}", "padding", text), &error), 0);
+}
+
+static void do_discard(struct fixture *fixture, struct tape *tape UNUSED)
+{
+	struct error error = {0};
+
+	if (stage_discard(&fixture->layout, "1.1", &error) < 0)
+		fail_msg("discard: %s", error.text);
+}
+
+static void change(struct fixture *fixture, const char *upgrade, const char *version, struct tape *tape)
+{
+	CLEANUP(run_result_free) struct run_result result = {0};
+	CLEANUP(manifest_free) struct manifest *manifest = NULL;
+	struct telling telling = {fixture, tape};
+	struct error error = {0};
+	uint8_t hash[HASH_SIZE];
+	char sha256[HASH_HEX_SIZE];
+
+	assert_int_equal(layout_manifest(&fixture->layout, version, &manifest, hash, &error), 0);
+	hash_to_hex(hash, sizeof hash, sha256);
+	struct switch_request request = fixture_order(fixture, upgrade, version, sha256);
+	if (switch_run(&fixture->layout, &request, tell, &telling, &result, &error) < 0)
+		fail_msg("the switch to %s: %s", version, error.text);
+}
+
+static void do_switch(struct fixture *fixture, struct tape *tape)
+{
+	change(fixture, "up-1", "1.1", tape);
+}
+
+static void be_committed(struct fixture *fixture, unsigned kind)
+{
+	be_staged(fixture, kind);
+	change(fixture, "up-1", "1.1", NULL);
+}
+
+/* 1.0 goes when 1.2 is committed. */
+static void be_staged_again(struct fixture *fixture, unsigned kind)
+{
+	be_committed(fixture, kind);
+	pack(fixture, "1.2", kind);
+	stage_packed(fixture, "1.2");
+}
+
+static void do_switch_again(struct fixture *fixture, struct tape *tape)
+{
+	change(fixture, "up-2", "1.2", tape);
+}
+
+static void do_rollback(struct fixture *fixture, struct tape *tape)
+{
+	CLEANUP(run_result_free) struct run_result result = {0};
+	struct telling telling = {fixture, tape};
+	struct rollback_plan plan;
+	struct error error = {0};
+
+	assert_int_equal(rollback_plan(&fixture->layout, &plan, &error), 0);
+	const struct rollback_request request = {.upgrade = "local-back", .restore_data = plan.migrated};
+	if (rollback_run(&fixture->layout, &request, tell, &telling, &result, &error) < 0)
+		fail_msg("the rollback: %s", error.text);
+}
+
+#define MIGRATES (FIXTURE_HOOKS | FIXTURE_MIGRATION)
+
+const struct story stories[] = {
+	{"adopt", be_packed, FIXTURE_GOOD, do_adopt, NULL, "", "1.0", JOURNAL_COMMITTED, "1.0", ""},
+	{"stage", be_adopted, FIXTURE_HOOKS, do_stage, stage, "1.0", "1.1", JOURNAL_STAGED, "1.0", "1.1"},
+	{"journal turns", be_long_kept, FIXTURE_GOOD, do_stage, stage, "1.0", "1.1", JOURNAL_STAGED, "1.0", "1.1"},
+	{"discard", be_staged, FIXTURE_HOOKS, do_discard, NULL, "1.0", "1.1", JOURNAL_IDLE, "1.0", ""},
+	{"switch", be_staged, FIXTURE_HOOKS, do_switch, NULL, "1.0", "1.1", JOURNAL_COMMITTED, "1.1", ""},
+	{"switch with migration", be_staged, MIGRATES, do_switch, NULL, "1.0", "1.1", JOURNAL_COMMITTED, "1.1", ""},
+	{"switch that fails", be_staged, MIGRATES | FIXTURE_SICK, do_switch, NULL, "1.0", "1.1", JOURNAL_ROLLED_BACK,
+	 "1.0", "1.1"},
+	{"switch that trims", be_staged_again, FIXTURE_HOOKS, do_switch_again, NULL, "1.1", "1.2", JOURNAL_COMMITTED,
+	 "1.2", ""},
+	{"rollback", be_committed, FIXTURE_HOOKS, do_rollback, NULL, "1.1", "1.0", JOURNAL_ROLLED_BACK, "1.0", ""},
+	{"rollback with data", be_committed, MIGRATES, do_rollback, NULL, "1.1", "1.0", JOURNAL_ROLLED_BACK, "1.0", ""},
+};
+const size_t story_count = ARRAY_SIZE(stories);
+
+void story_record(const struct story *story, const char *box, struct tape *tape)
+{
+	CLEANUP(free_pointer) char *precious = ledger();
+	struct fixture fixture;
+
+	fixture_make_at(&fixture, box, NULL);
+	fixture_write(&fixture, "boots", "1\n");
+	machine_open(&fixture);
+	write_start(&fixture);
+	fixture_write(&fixture, "data/precious", precious);
+	story->before(&fixture, story->kind);
+	sync();
+	tape_mark(tape, STORY_BEGUN, NULL, 0);
+	story->deed(&fixture, tape);
+	tape_mark(tape, STORY_ANSWERED, NULL, 0);
+	fixture_close(&fixture);
+}
+
+/* The machine was off: another boot than any before. */
+static void open_box(struct fixture *fixture, const char *box, const char *boots)
+{
+	fixture_open(fixture, box);
+	fixture->fence = 100;
+	fixture_write(fixture, "boots", boots);
+	machine_open(fixture);
+}
+
+void story_resume(const char *box, struct tape *tape)
+{
+	struct resume_report report = {0};
+	struct fixture fixture;
+	struct telling telling = {&fixture, tape};
+	struct error error = {0};
+
+	open_box(&fixture, box, "2\n");
+	if (resume_run(&fixture.layout, 0, &report, &error) < 0)
+		fail_msg("resume: %s", error.text);
+	tell(&telling, "", "", NULL);
+	fixture_close(&fixture);
+}
+
+struct promise {
+	const struct tape_entry *told; /* NULL: nothing yet */
+	bool answered;
+};
+
+static struct promise find_promise(const struct tape *tape, size_t until)
+{
+	struct promise promise = {0};
+
+	for (size_t i = 0; i < until; i++) {
+		const struct tape_entry *entry = tape_entry(tape, i);
+		if (entry->kind == TAPE_MARK && entry->offset == STORY_TOLD)
+			promise.told = entry;
+		if (entry->kind == TAPE_MARK && entry->offset == STORY_ANSWERED)
+			promise.answered = true;
+	}
+	return promise;
+}
+
+/* What the journal had told is in it, and after the answer the box is as was answered: before anything is resumed. */
+static bool is_kept(const struct story *story, struct fixture *fixture, const struct tape *tape,
+		    const struct promise *promise, char ret_text[WHOLE_TEXT_SIZE])
+{
+	CLEANUP(journal_free) struct journal *journal = NULL;
+	CLEANUP(free_pointer) char *text = fixture_text(fixture, "state/shop/journal");
+	const struct tape_entry *told = promise->told;
+	struct error error = {0};
+	char version[LAYOUT_VERSION_SIZE];
+
+	if (told && (strlen(text) < told->size || memcmp(text, tape_bytes(tape, told), told->size) != 0)) {
+		snprintf(ret_text, WHOLE_TEXT_SIZE, "of %u bytes that the journal had told %zu are there", told->size,
+			 strlen(text));
+		return false;
+	}
+	if (!promise->answered)
+		return true;
+	if (journal_open(fixture->layout.state, JOURNAL_READ, &journal, &error) < 0 ||
+	    layout_current(&fixture->layout, version, &error) < 0) {
+		snprintf(ret_text, WHOLE_TEXT_SIZE, "%s", error.text);
+		return false;
+	}
+	const struct journal_state *state = journal_state(journal);
+	snprintf(ret_text, WHOLE_TEXT_SIZE, "it was answered, and now %s stands, %s, staged \"%s\"", version,
+		 journal_stage_name(state->stage), state->staged);
+	return state->stage == story->ends && strcmp(version, story->stands) == 0 &&
+	       strcmp(state->staged, story->staged) == 0;
+}
+
+enum whole_verdict story_check(const struct story *story, const char *box, const struct tape *tape, size_t until,
+			       char ret_text[WHOLE_TEXT_SIZE])
+{
+	CLEANUP(free_pointer) char *precious = ledger();
+	const struct promise promise = find_promise(tape, until);
+	const struct whole whole = {story->from, story->to, precious};
+	struct fixture fixture;
+
+	open_box(&fixture, box, "3\n");
+	if (!is_kept(story, &fixture, tape, &promise, ret_text)) {
+		fixture_close(&fixture);
+		return WHOLE_UNTRUE;
+	}
+	enum whole_verdict verdict = whole_check(&fixture, &whole, ret_text);
+	if (verdict < WHOLE_MIXED && story->again && !promise.answered)
+		story->again(&fixture);
+	fixture_close(&fixture);
+	return verdict;
+}

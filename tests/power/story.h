@@ -1,0 +1,38 @@
+/* What is done to the recorded box, what was promised meanwhile, and what must hold after any cut. */
+#ifndef TESTS_POWER_STORY_H
+#define TESTS_POWER_STORY_H
+
+#include "tests/power/tape.h"
+#include "tests/unit/act/whole.h"
+
+/* Words of marks. */
+enum story_mark {
+	STORY_BEGUN = 1, /* what came before is durable */
+	STORY_TOLD,      /* somebody heard of a state or step; the bytes are the journal's as it is then */
+	STORY_ANSWERED,  /* the deed returned */
+};
+
+struct story {
+	const char *name;
+	void (*before)(struct fixture *fixture, unsigned kind); /* until the box is ready for the deed */
+	unsigned kind;                                          /* of the release that comes */
+	void (*deed)(struct fixture *fixture, struct tape *tape);
+	void (*again)(struct fixture *fixture); /* asked for once more after a cut; NULL: nobody does */
+	const char *from, *to;                  /* the versions between which it goes; `from` "": none */
+	enum journal_stage ends;
+	const char *stands; /* at its end */
+	const char *staged; /* "": none */
+};
+
+extern const struct story stories[];
+extern const size_t story_count;
+
+/* In a mounted box that is empty: everything up to the last mark. */
+void story_record(const struct story *story, const char *box, struct tape *tape);
+/* In a box that comes up after a cut: its resume, which is recorded on another tape. */
+void story_resume(const char *box, struct tape *tape);
+/* In a box that comes up after a cut before entry `until` of the tape: what it is, and what is wrong ("": nothing). */
+enum whole_verdict story_check(const struct story *story, const char *box, const struct tape *tape, size_t until,
+			       char ret_text[WHOLE_TEXT_SIZE]);
+
+#endif
