@@ -6,7 +6,8 @@
  * stand under the SHA-256 of the signed targets.
  *
  * A part is one zstd frame over stretches of new contents with stretches of old ones as its prefix: like files share
- * one, a large file has several. So neither side ever holds more than a part's share of a file. */
+ * one, a large file has several. Long stretches that the old release has word for word are copied and in no frame. So
+ * neither side ever holds more than a part's share of a file. */
 #ifndef RELEASE_DELTA_H
 #define RELEASE_DELTA_H
 

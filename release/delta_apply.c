@@ -11,6 +11,9 @@
 #include "release/delta_plan.h"
 
 #define THREADS_MOST 16
+/* Contents of up to so many bytes are handed out whole even where they are made of several stretches; copies of more
+ * in pieces of it. */
+#define COPY_ROOM ((size_t)4 * 1024 * 1024)
 
 struct delta {
 	int fd;
@@ -172,10 +175,14 @@ static int open_base(const struct delta *delta, int base, const struct manifest_
 
 static void load_prefix(const struct delta *delta, int base, const struct delta_part *part, uint8_t *bytes)
 {
+	CLEANUP(file_close) int fd = -1;
 	for (size_t i = 0; i < part->olds; i++) {
 		const struct delta_stretch *stretch = &delta->plan.stretches[part->first + i];
-		CLEANUP(file_close) int fd = open_base(delta, base, &delta->old->contents[stretch->content]);
 		struct error ignored;
+		if (i == 0 || stretch->content != stretch[-1].content) {
+			file_close(&fd);
+			fd = open_base(delta, base, &delta->old->contents[stretch->content]);
+		}
 		if (fd < 0 || read_at(fd, stretch->offset, bytes, (size_t)stretch->size, &ignored) < 0)
 			memset(bytes, 0, (size_t)stretch->size);
 		branch_encode(part->branch, bytes, (size_t)stretch->size, stretch->offset);
@@ -196,7 +203,7 @@ struct applying {
 };
 
 struct sides {
-	uint8_t *prefix, *plain, *stored;
+	uint8_t *prefix, *plain, *stored, *room; /* COPY_ROOM, where something is copied */
 };
 
 static void free_sides(struct sides *sides)
@@ -204,18 +211,103 @@ static void free_sides(struct sides *sides)
 	free(sides->prefix);
 	free(sides->plain);
 	free(sides->stored);
+	free(sides->room);
 }
 
-static int hand_out(const struct applying *applying, const struct delta_part *part, uint8_t *plain, struct error *error)
+static void load_copy(const struct applying *applying, const struct delta_stretch *stretch, uint64_t at, uint8_t *bytes,
+		      size_t size)
 {
+	const struct delta *delta = applying->delta;
+	CLEANUP(file_close) int fd = open_base(delta, applying->base, &delta->old->contents[stretch->source]);
+	struct error ignored;
+	if (fd < 0 || read_at(fd, stretch->from + at, bytes, size, &ignored) < 0)
+		memset(bytes, 0, size);
+}
+
+static int take_copy(const struct applying *applying, const struct delta_stretch *stretch, uint8_t *room,
+		     struct error *error)
+{
+	const struct delta_sink *sink = applying->sink;
 	int result = 0;
-	for (size_t i = part->olds; result == 0 && i < part->olds + part->news; i++) {
-		const struct delta_stretch *stretch = &applying->delta->plan.stretches[part->first + i];
-		branch_decode(part->branch, plain, (size_t)stretch->size, stretch->offset);
-		if (applying->sink->wants(applying->sink->context, stretch->content))
-			result = applying->sink->take(applying->sink->context, stretch->content, stretch->offset, plain,
-						      (size_t)stretch->size, error);
-		plain += stretch->size;
+	for (uint64_t at = 0; result == 0 && at < stretch->size;) {
+		size_t step = stretch->size - at < COPY_ROOM ? (size_t)(stretch->size - at) : COPY_ROOM;
+		load_copy(applying, stretch, at, room, step);
+		result = sink->take(sink->context, stretch->content, stretch->offset + at, room, step, error);
+		at += step;
+	}
+	return result;
+}
+
+/* `count` stretches are all of a small content. */
+static int take_gathered(const struct applying *applying, const struct delta_stretch *stretches, size_t count,
+			 const uint8_t *plain, uint8_t *room, struct error *error)
+{
+	const struct delta_sink *sink = applying->sink;
+	size_t size = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (stretches[i].source != DELTA_PATCHED) {
+			load_copy(applying, &stretches[i], 0, room + size, (size_t)stretches[i].size);
+		} else {
+			memcpy(room + size, plain, (size_t)stretches[i].size);
+			plain += stretches[i].size;
+		}
+		size += (size_t)stretches[i].size;
+	}
+	return sink->take(sink->context, stretches->content, 0, room, size, error);
+}
+
+/* How many stretches from here on are of one content; decodes the patched ones, whose bytes these are. */
+static size_t decode_content(const struct delta_part *part, const struct delta_stretch *stretches, size_t most,
+			     uint8_t *plain, uint64_t *ret_plain, uint64_t *ret_size)
+{
+	uint64_t used = 0, size = 0;
+	size_t count = 0;
+	for (; count < most && stretches[count].content == stretches->content; count++) {
+		size += stretches[count].size;
+		if (stretches[count].source != DELTA_PATCHED)
+			continue;
+		branch_decode(part->branch, plain + used, (size_t)stretches[count].size, stretches[count].offset);
+		used += stretches[count].size;
+	}
+	*ret_plain = used;
+	*ret_size = size;
+	return count;
+}
+
+static int take_content(const struct applying *applying, const struct delta_stretch *stretches, size_t count,
+			uint64_t size, const uint8_t *plain, uint8_t *room, struct error *error)
+{
+	const struct delta_sink *sink = applying->sink;
+	int result = 0;
+
+	if (!sink->wants(sink->context, stretches->content))
+		return 0;
+	if (count > 1 && size <= COPY_ROOM && size == applying->delta->new->contents[stretches->content].size)
+		return take_gathered(applying, stretches, count, plain, room, error);
+	for (size_t i = 0; result == 0 && i < count; i++) {
+		if (stretches[i].source != DELTA_PATCHED) {
+			result = take_copy(applying, &stretches[i], room, error);
+			continue;
+		}
+		result = sink->take(sink->context, stretches[i].content, stretches[i].offset, plain,
+				    (size_t)stretches[i].size, error);
+		plain += stretches[i].size;
+	}
+	return result;
+}
+
+static int hand_out(const struct applying *applying, const struct delta_part *part, uint8_t *plain, uint8_t *room,
+		    struct error *error)
+{
+	const struct delta_stretch *next = &applying->delta->plan.stretches[part->first + part->olds];
+	int result = 0;
+	for (size_t left = part->news; result == 0 && left > 0;) {
+		uint64_t used = 0, size = 0;
+		size_t count = decode_content(part, next, left, plain, &used, &size);
+		result = take_content(applying, next, count, size, plain, room, error);
+		plain += used;
+		next += count;
+		left -= count;
 	}
 	return result;
 }
@@ -238,18 +330,21 @@ static int apply_part(const struct applying *applying, size_t index, struct erro
 	if (!is_wanted(applying, part))
 		return 0;
 	sides.prefix = malloc((size_t)part->prefix + 1);
-	sides.plain = malloc((size_t)part->plain);
-	sides.stored = malloc((size_t)part->stored);
-	if (sides.prefix == NULL || sides.plain == NULL || sides.stored == NULL)
+	sides.plain = malloc((size_t)part->plain + 1);
+	sides.stored = malloc((size_t)part->stored + 1);
+	sides.room = part->copied > 0 ? malloc(COPY_ROOM) : NULL;
+	if (sides.prefix == NULL || sides.plain == NULL || sides.stored == NULL ||
+	    (part->copied > 0 && sides.room == NULL))
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to apply a delta");
 	int result =
 		read_hashed(delta->fd, delta->offsets[index], sides.stored, (size_t)part->stored, part->hash, error);
 	if (result < 0)
 		return result;
 	load_prefix(delta, applying->base, part, sides.prefix);
-	result = blob_unpatch((struct blob_prefix){sides.prefix, (size_t)part->prefix}, sides.stored,
-			      (size_t)part->stored, sides.plain, (size_t)part->plain, error);
-	return result < 0 ? result : hand_out(applying, part, sides.plain, error);
+	if (part->plain > 0)
+		result = blob_unpatch((struct blob_prefix){sides.prefix, (size_t)part->prefix}, sides.stored,
+				      (size_t)part->stored, sides.plain, (size_t)part->plain, error);
+	return result < 0 ? result : hand_out(applying, part, sides.plain, sides.room, error);
 }
 
 static void *work(void *context)
@@ -260,7 +355,8 @@ static void *work(void *context)
 	pthread_mutex_lock(&applying->lock);
 	while (applying->result == 0 && applying->next < plan->part_count) {
 		const struct delta_part *part = &plan->parts[applying->next];
-		size_t memory = (size_t)(part->prefix + part->plain + part->stored);
+		size_t memory =
+			(size_t)(part->prefix + part->plain + part->stored) + (part->copied > 0 ? COPY_ROOM : 0);
 		if (applying->memory > 0 && applying->memory + memory > DELTA_APPLY_MEMORY) {
 			pthread_cond_wait(&applying->room, &applying->lock);
 			continue;
@@ -318,6 +414,15 @@ static bool old_holds(const struct delta *delta, int base, size_t index)
 	       size == content->size && hash_equal(hash, content->hash);
 }
 
+/* The old content that the part draws on for this one by its stretch `index`; SIZE_MAX when it draws on none. */
+static size_t drawn_on(const struct delta_part *part, const struct delta_stretch *stretches, size_t index,
+		       size_t content)
+{
+	if (index < part->olds)
+		return stretches[index].content;
+	return stretches[index].content == content ? stretches[index].source : DELTA_PATCHED;
+}
+
 static bool makes(const struct delta *delta, const struct delta_part *part, size_t content)
 {
 	for (size_t i = part->olds; i < part->olds + part->news; i++)
@@ -330,8 +435,13 @@ const char *delta_damaged(const struct delta *delta, int base, size_t content)
 {
 	for (size_t p = 0; p < delta->plan.part_count; p++) {
 		const struct delta_part *part = &delta->plan.parts[p];
-		for (size_t i = 0; makes(delta, part, content) && i < part->olds; i++) {
-			size_t old = delta->plan.stretches[part->first + i].content;
+		const struct delta_stretch *stretches = &delta->plan.stretches[part->first];
+		size_t last = SIZE_MAX;
+		for (size_t i = 0; makes(delta, part, content) && i < part->olds + part->news; i++) {
+			size_t old = drawn_on(part, stretches, i, content);
+			if (old == DELTA_PATCHED || old == last)
+				continue;
+			last = old;
 			if (!old_holds(delta, base, old))
 				return delta->old->entries[delta->old->contents[old].first_entry].path;
 		}

@@ -22,6 +22,7 @@ struct making {
 	struct delta_source old, new;
 	struct delta_plan plan;
 	size_t *matches;
+	struct delta_copies copies;
 	struct spool stored;
 	uint64_t *offsets;    /* of the parts in it */
 	pthread_mutex_t lock; /* over what follows, the spool and the plan's hashes */
@@ -38,18 +39,21 @@ static void making_end(struct making *making)
 	delta_source_close(&making->new);
 	delta_plan_free(&making->plan);
 	spool_close(&making->stored);
+	delta_copies_free(&making->copies);
 	free(making->matches);
 	free(making->offsets);
 	pthread_mutex_destroy(&making->lock);
 	pthread_cond_destroy(&making->room);
 }
 
-/* One side of a part, end to end. */
+/* One side of a part, end to end, without what is copied. */
 static int read_stretches(const struct delta_source *source, const struct delta_stretch *stretches, size_t count,
 			  uint8_t *bytes, struct error *error)
 {
 	for (size_t i = 0; i < count; i++) {
 		const struct delta_stretch *stretch = &stretches[i];
+		if (stretch->source != DELTA_PATCHED)
+			continue;
 		uint64_t offset = source->manifest->contents[stretch->content].offset + stretch->offset;
 		int result = spool_read(&source->plain, offset, bytes, (size_t)stretch->size, error);
 		if (result < 0)
@@ -62,6 +66,8 @@ static int read_stretches(const struct delta_source *source, const struct delta_
 static void filter_stretches(enum branch branch, const struct delta_stretch *stretches, size_t count, uint8_t *bytes)
 {
 	for (size_t i = 0; i < count; i++) {
+		if (stretches[i].source != DELTA_PATCHED)
+			continue;
 		branch_encode(branch, bytes, (size_t)stretches[i].size, stretches[i].offset);
 		bytes += stretches[i].size;
 	}
@@ -76,6 +82,8 @@ static int find_branch(const struct making *making, const struct delta_part *par
 	for (size_t i = part->olds; i < part->olds + part->news; i++) {
 		const struct delta_stretch *stretch = &making->plan.stretches[part->first + i];
 		const struct manifest_content *content = &making->new.manifest->contents[stretch->content];
+		if (stretch->source != DELTA_PATCHED)
+			continue;
 		uint8_t head[64];
 		size_t size = content->size < sizeof(head) ? (size_t)content->size : sizeof(head);
 		int result = spool_read(&making->new.plain, content->offset, head, size, error);
@@ -164,7 +172,7 @@ static int make_part(struct making *making, size_t index, struct error *error)
 	int result = load_sides(making, part, &sides, error);
 	if (result == 0)
 		result = choose_branch(making, part, &sides, &branch, error);
-	if (result == 0)
+	if (result == 0 && part->plain > 0)
 		result = patch(part, &sides, false, &stored, error);
 	if (result < 0)
 		return result;
@@ -374,7 +382,10 @@ int delta_make(const struct delta_make *make, struct delta_made *ret_made, struc
 	if (result == 0)
 		result = delta_match(&making.old, &making.new, &making.matches, error);
 	if (result == 0)
-		result = delta_group(making.old.manifest, making.new.manifest, making.matches, &making.plan, error);
+		result = delta_copies_find(&making.old, &making.new, making.matches, &making.copies, error);
+	if (result == 0)
+		result = delta_group(making.old.manifest, making.new.manifest, making.matches, &making.copies,
+				     &making.plan, error);
 	if (result == 0)
 		result = make_parts(&making, error);
 	if (result == 0)

@@ -92,7 +92,7 @@ static int sketch_content(const struct match *match, const struct delta_source *
 	const struct manifest_content *content = &source->manifest->contents[index];
 	uint64_t most = content->size < SKETCH_MOST ? content->size : SKETCH_MOST;
 
-	*ret_sketch = (struct delta_sketch){0};
+	delta_sketch_begin(ret_sketch);
 	for (uint64_t at = 0; at < most;) {
 		size_t part = most - at < READ_STEP ? (size_t)(most - at) : READ_STEP;
 		int result = spool_read(&source->plain, content->offset + at, match->bytes, part, error);

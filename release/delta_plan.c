@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define PARTS_MOST     1000000
-#define STRETCHES_MOST 4000000
+#define STRETCHES_MOST 1000000
 #define STORED_MOST    (DELTA_PLAIN_MOST + DELTA_PLAIN_MOST / 128)
 
 #define REFUSE(error, ...) error_set((error), ERROR_DATA, "delta", __VA_ARGS__)
@@ -53,7 +53,7 @@ int delta_plan_add(struct delta_plan *plan, bool is_new, struct delta_stretch st
 		return result;
 	plan->stretches[plan->stretch_count++] = stretch;
 	*(is_new ? &part->news : &part->olds) += 1;
-	*(is_new ? &part->plain : &part->prefix) += stretch.size;
+	*(!is_new ? &part->prefix : stretch.source == DELTA_PATCHED ? &part->plain : &part->copied) += stretch.size;
 	return 0;
 }
 
@@ -85,25 +85,73 @@ bool delta_plan_take(const uint8_t **at, const uint8_t *end, uint64_t *ret_numbe
 	return false;
 }
 
-/* Contents follow one another mostly, so the step from the last one is what is written. Bit 0: a stretch that is not
- * the whole file, offset and size follow; bit 1: backwards. */
-static int write_stretch(const struct delta_stretch *stretch, size_t *last, bool whole, struct buffer *ret_bytes,
-			 struct error *error)
+/* What a stretch is written as the difference from: both sides keep it alike. */
+struct trail {
+	size_t contents[2]; /* of the last stretch of each side */
+	uint64_t ends[2];   /* where it ended */
+	size_t source;      /* of the last copied one */
+	uint64_t shift;     /* from where it was copied less where it went, modulo 2^64 */
+};
+
+static uint64_t to_number(uint64_t difference)
 {
-	uint64_t cut = whole ? 0 : 1;
-	uint64_t code = stretch->content < *last ? (uint64_t)(*last - stretch->content - 1) << 2 | 2 | cut
-						 : (uint64_t)(stretch->content - *last) << 2 | cut;
-	int result = delta_plan_number(ret_bytes, code, error);
-	*last = stretch->content;
-	if (result == 0 && !whole)
-		result = delta_plan_number(ret_bytes, stretch->offset, error);
+	return difference << 1 ^ (0 - (difference >> 63));
+}
+
+static uint64_t from_number(uint64_t number)
+{
+	return number >> 1 ^ (0 - (number & 1));
+}
+
+static void advance(struct trail *trail, bool is_new, const struct delta_stretch *stretch)
+{
+	trail->contents[is_new] = stretch->content;
+	trail->ends[is_new] = stretch->offset + stretch->size;
+	if (is_new && stretch->source != DELTA_PATCHED) {
+		trail->source = stretch->source;
+		trail->shift = stretch->from - stretch->offset;
+	}
+}
+
+/* Where an old stretch is thought to begin, and a copied one to come from. */
+static uint64_t expected_offset(const struct trail *trail, size_t content)
+{
+	return trail->contents[0] == content ? trail->ends[0] : 0;
+}
+
+static uint64_t expected_shift(const struct trail *trail, size_t content, size_t source)
+{
+	return trail->contents[1] == content && trail->source == source ? trail->shift : 0;
+}
+
+/* The step from the last content, then bits: 2, of new ones alone: copied, from where follows; 1: not the whole file, a
+ * size follows, and for old ones an offset before it. New ones go on where the file stands. */
+static int write_stretch(const struct delta_stretch *stretch, struct trail *trail, bool is_new, bool whole,
+			 struct buffer *ret_bytes, struct error *error)
+{
+	bool copied = is_new && stretch->source != DELTA_PATCHED;
+	uint64_t code = to_number(stretch->content - trail->contents[is_new]);
+
+	code = is_new ? code << 2 | (copied ? 2 : 0) : code << 1;
+	int result = delta_plan_number(ret_bytes, code | (whole ? 0 : 1), error);
+	if (result == 0 && !whole && !is_new)
+		result = delta_plan_number(
+			ret_bytes, to_number(stretch->offset - expected_offset(trail, stretch->content)), error);
 	if (result == 0 && !whole)
 		result = delta_plan_number(ret_bytes, stretch->size, error);
+	if (result == 0 && copied)
+		result = delta_plan_number(ret_bytes, to_number(stretch->source - trail->source), error);
+	if (result == 0 && copied)
+		result = delta_plan_number(ret_bytes,
+					   to_number(stretch->from - stretch->offset -
+						     expected_shift(trail, stretch->content, stretch->source)),
+					   error);
+	advance(trail, is_new, stretch);
 	return result;
 }
 
 static int write_part(const struct delta_plan *plan, const struct delta_part *part,
-		      const struct manifest *const sides[2], size_t last[2], struct buffer *ret_bytes,
+		      const struct manifest *const sides[2], struct trail *trail, struct buffer *ret_bytes,
 		      struct error *error)
 {
 	int result = delta_plan_number(ret_bytes, (uint64_t)part->branch, error);
@@ -113,9 +161,9 @@ static int write_part(const struct delta_plan *plan, const struct delta_part *pa
 		result = delta_plan_number(ret_bytes, part->news, error);
 	for (size_t i = 0; result == 0 && i < part->olds + part->news; i++) {
 		const struct delta_stretch *stretch = &plan->stretches[part->first + i];
-		size_t side = i < part->olds ? 0 : 1;
-		bool whole = stretch->offset == 0 && stretch->size == sides[side]->contents[stretch->content].size;
-		result = write_stretch(stretch, &last[side], whole, ret_bytes, error);
+		bool is_new = i >= part->olds;
+		bool whole = stretch->offset == 0 && stretch->size == sides[is_new]->contents[stretch->content].size;
+		result = write_stretch(stretch, trail, is_new, whole, ret_bytes, error);
 	}
 	if (result == 0)
 		result = delta_plan_number(ret_bytes, part->stored, error);
@@ -126,17 +174,17 @@ int delta_plan_write(const struct delta_plan *plan, const struct manifest *old, 
 		     struct buffer *ret_bytes, struct error *error)
 {
 	const struct manifest *const sides[2] = {old, new};
-	size_t last[2] = {0, 0};
+	struct trail trail = {0};
 	int result = delta_plan_number(ret_bytes, plan->part_count, error);
 	for (size_t i = 0; result == 0 && i < plan->part_count; i++)
-		result = write_part(plan, &plan->parts[i], sides, last, ret_bytes, error);
+		result = write_part(plan, &plan->parts[i], sides, &trail, ret_bytes, error);
 	return result;
 }
 
 struct reader {
 	const uint8_t *at, *end;
 	const struct manifest *sides[2];
-	size_t last[2];
+	struct trail trail;
 	uint64_t *made; /* by new content: bytes that parts make of it so far */
 	struct delta_plan plan;
 };
@@ -147,34 +195,64 @@ static void reader_end(struct reader *reader)
 	delta_plan_free(&reader->plan);
 }
 
-static int read_stretch(struct reader *reader, size_t side, struct error *error)
+static bool take(struct reader *reader, uint64_t *ret_number)
 {
-	const struct manifest *manifest = reader->sides[side];
-	uint64_t code = 0;
-	struct delta_stretch stretch = {0};
+	return delta_plan_take(&reader->at, reader->end, ret_number);
+}
 
-	if (!delta_plan_take(&reader->at, reader->end, &code))
-		return REFUSE(error, "the index of the delta ends early");
-	uint64_t step = code >> 2;
-	bool cut = (code & 1) != 0, back = (code & 2) != 0;
-	if (step >= manifest->content_count || (back && step + 1 > reader->last[side]) ||
-	    (!back && reader->last[side] + step >= manifest->content_count))
-		return REFUSE(error, "the delta names a content that no release has");
-	stretch.content = back ? reader->last[side] - (size_t)step - 1 : reader->last[side] + (size_t)step;
-	const struct manifest_content *content = &manifest->contents[stretch.content];
-	stretch.size = content->size;
-	if (cut && (!delta_plan_take(&reader->at, reader->end, &stretch.offset) ||
-		    !delta_plan_take(&reader->at, reader->end, &stretch.size)))
-		return REFUSE(error, "the index of the delta ends early");
-	if (stretch.size == 0 || stretch.offset > content->size || stretch.size > content->size - stretch.offset)
-		return REFUSE(error, "the delta names a stretch outside its file");
-	if (side == 1) {
-		if (stretch.offset != reader->made[stretch.content])
-			return REFUSE(error, "the delta makes a file twice or out of order");
-		reader->made[stretch.content] += stretch.size;
+/* The numbers of a stretch, whatever they say. */
+static bool take_stretch(struct reader *reader, bool is_new, struct delta_stretch *ret_stretch)
+{
+	const struct trail *trail = &reader->trail;
+	struct delta_stretch stretch = {.source = DELTA_PATCHED};
+	uint64_t code = 0, offset = 0, source = 0, shift = 0;
+
+	if (!take(reader, &code))
+		return false;
+	bool cut = (code & 1) != 0, copied = is_new && (code & 2) != 0;
+	stretch.content = (size_t)(trail->contents[is_new] + from_number(is_new ? code >> 2 : code >> 1));
+	if (stretch.content >= reader->sides[is_new]->content_count)
+		return false;
+	stretch.size = reader->sides[is_new]->contents[stretch.content].size;
+	if (cut && ((!is_new && !take(reader, &offset)) || !take(reader, &stretch.size)))
+		return false;
+	if (is_new)
+		stretch.offset = reader->made[stretch.content];
+	else if (cut)
+		stretch.offset = expected_offset(trail, stretch.content) + from_number(offset);
+	if (copied) {
+		if (!take(reader, &source) || !take(reader, &shift))
+			return false;
+		stretch.source = (size_t)(trail->source + from_number(source));
+		stretch.from =
+			stretch.offset + expected_shift(trail, stretch.content, stretch.source) + from_number(shift);
+		if (stretch.source >= reader->sides[0]->content_count)
+			return false;
 	}
-	reader->last[side] = stretch.content;
-	return delta_plan_add(&reader->plan, side == 1, stretch, error);
+	*ret_stretch = stretch;
+	return true;
+}
+
+static bool inside(const struct manifest *manifest, size_t content, uint64_t offset, uint64_t size)
+{
+	uint64_t most = manifest->contents[content].size;
+	return size > 0 && offset <= most && size <= most - offset;
+}
+
+static int read_stretch(struct reader *reader, bool is_new, struct error *error)
+{
+	struct delta_stretch stretch;
+
+	if (!take_stretch(reader, is_new, &stretch))
+		return REFUSE(error, "the index of the delta ends early or names a content that no release has");
+	if (!inside(reader->sides[is_new], stretch.content, stretch.offset, stretch.size))
+		return REFUSE(error, "the delta names a stretch outside its file");
+	if (stretch.source != DELTA_PATCHED && !inside(reader->sides[0], stretch.source, stretch.from, stretch.size))
+		return REFUSE(error, "the delta copies from outside a file");
+	if (is_new)
+		reader->made[stretch.content] += stretch.size;
+	advance(&reader->trail, is_new, &stretch);
+	return delta_plan_add(&reader->plan, is_new, stretch, error);
 }
 
 static int read_part(struct reader *reader, struct error *error)
@@ -183,13 +261,12 @@ static int read_part(struct reader *reader, struct error *error)
 	int result = delta_plan_begin(&reader->plan, error);
 	if (result < 0)
 		return result;
-	if (!delta_plan_take(&reader->at, reader->end, &branch) || !delta_plan_take(&reader->at, reader->end, &olds) ||
-	    !delta_plan_take(&reader->at, reader->end, &news))
+	if (!take(reader, &branch) || !take(reader, &olds) || !take(reader, &news))
 		return REFUSE(error, "the index of the delta ends early");
 	if (branch >= BRANCH_KINDS || olds > STRETCHES_MOST || news == 0 || news > STRETCHES_MOST)
 		return REFUSE(error, "a part of the delta is of no known kind");
 	for (uint64_t i = 0; result == 0 && i < olds + news; i++) {
-		result = read_stretch(reader, i < olds ? 0 : 1, error);
+		result = read_stretch(reader, i >= olds, error);
 		const struct delta_part *part = &reader->plan.parts[reader->plan.part_count - 1];
 		if (result == 0 && (part->prefix > DELTA_PREFIX_MOST || part->plain > DELTA_PLAIN_MOST))
 			return error_set(error, ERROR_DATA, "length", "a part of the delta is larger than any may be");
@@ -197,9 +274,9 @@ static int read_part(struct reader *reader, struct error *error)
 	if (result < 0)
 		return result;
 	struct delta_part *part = &reader->plan.parts[reader->plan.part_count - 1];
-	if (!delta_plan_take(&reader->at, reader->end, &stored) || reader->end - reader->at < HASH_SIZE)
+	if (!take(reader, &stored) || reader->end - reader->at < HASH_SIZE)
 		return REFUSE(error, "the index of the delta ends early");
-	if (stored == 0 || stored > STORED_MOST)
+	if (stored > STORED_MOST || (stored == 0) != (part->plain == 0))
 		return error_set(error, ERROR_DATA, "length", "a part of the delta has %llu bytes, which none has",
 				 (unsigned long long)stored);
 	part->branch = (enum branch)branch;

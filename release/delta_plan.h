@@ -9,14 +9,20 @@
 struct delta_stretch {
 	size_t content;
 	uint64_t offset, size;
+	/* Of a new one that has the very bytes of an old one: which content, and where in it. Such a stretch is copied,
+	 * never in the frame. */
+	size_t source; /* DELTA_PATCHED: none */
+	uint64_t from;
 };
+#define DELTA_PATCHED SIZE_MAX
 
 struct delta_part {
 	enum branch branch;
 	size_t first, olds, news; /* stretches: `olds` of the old release, then `news` of the new one */
-	uint64_t prefix, plain;   /* sums of their sizes; derived when read */
-	uint64_t stored;
-	uint8_t hash[HASH_SIZE]; /* of the stored bytes */
+	uint64_t prefix, plain;   /* sums of the sizes of old ones and of patched ones; derived when read */
+	uint64_t copied;          /* and of copied ones */
+	uint64_t stored;          /* 0 when all is copied */
+	uint8_t hash[HASH_SIZE];  /* of the stored bytes */
 };
 
 struct delta_plan {
@@ -35,7 +41,8 @@ int delta_plan_add(struct delta_plan *plan, bool is_new, struct delta_stretch st
 int delta_plan_write(const struct delta_plan *plan, const struct manifest *old, const struct manifest *new,
 		     struct buffer *ret_bytes, struct error *error) MUST_CHECK;
 /* Every bound checked against both manifests: stretches inside their contents, each new content either made whole and
- * in order or not at all, sums within DELTA_PREFIX_MOST and DELTA_PLAIN_MOST. ERROR_DATA "delta". */
+ * in order or not at all, sums of what is not copied within DELTA_PREFIX_MOST and DELTA_PLAIN_MOST. ERROR_DATA "delta".
+ */
 int delta_plan_read(const void *bytes, size_t size, const struct manifest *old, const struct manifest *new,
 		    struct delta_plan *ret_plan, struct error *error) MUST_CHECK;
 

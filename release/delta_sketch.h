@@ -3,17 +3,17 @@
 #ifndef RELEASE_DELTA_SKETCH_H
 #define RELEASE_DELTA_SKETCH_H
 
-#include "base/compiler.h"
+#include "release/delta_roll.h"
 
 #define DELTA_SKETCH_SIZE 16
 
 struct delta_sketch {
-	uint64_t state;
-	size_t seen;
+	struct delta_roll roll;
 	size_t count;
 	uint64_t least[DELTA_SKETCH_SIZE]; /* ascending, distinct */
 };
 
+void delta_sketch_begin(struct delta_sketch *sketch);
 void delta_sketch_update(struct delta_sketch *sketch, const uint8_t *bytes, size_t size);
 
 #endif

@@ -43,7 +43,7 @@ static void put_sparse(const char *path, off_t size, const char *mark)
 	assert_int_equal(truncate(path, size), 0);
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 	assert_int_equal(pwrite(fd, mark, strlen(mark), size - 100), (ssize_t)strlen(mark));
-	CLEANUP(buffer_free) struct buffer text = get_bytes("one/edited.txt");
+	CLEANUP(buffer_free) struct buffer text = get_bytes("one/same.txt");
 	assert_int_equal(pwrite(fd, text.data, 4096, 30000000), 4096);
 	close(fd);
 }
@@ -323,7 +323,7 @@ static void bounds(void **state)
 		{"\x01", 1, "delta"},                     /* ends early */
 		{"\x01\x09\x00\x01", 4, "delta"},         /* a filter that is none */
 		{"\x01\x00\x00\x00", 4, "delta"},         /* makes nothing */
-		{"\x01\x00\x00\x01\x02", 5, "delta"},     /* backwards from the first */
+		{"\x01\x00\x00\x01\x04", 5, "delta"},     /* backwards from the first */
 		{"\x01\x00\x00\x01\xfc\x7f", 6, "delta"}, /* a content that is not there */
 		{"\x00\x00", 2, "delta"},                 /* goes on */
 	};
@@ -336,7 +336,7 @@ static void bounds(void **state)
 		if (releases.manifests[1]->contents[i].size < DELTA_PLAIN_MOST)
 			continue;
 		assert_done(buffer_append(&index, "\x01\x00\x00\x01", 4, &error));
-		assert_done(delta_plan_number(&index, (uint64_t)i << 2, &error));
+		assert_done(delta_plan_number(&index, (uint64_t)i << 3, &error));
 		assert_refused(read_index(&releases, index.data, index.size, &error), "length");
 	}
 }
