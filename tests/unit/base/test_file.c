@@ -94,6 +94,28 @@ static void removes_trees_without_following(void **state)
 	assert_ok(file_remove_tree_at(directory, "tree", &error), error);
 }
 
+/* Deeper than any descriptor table, with a file at each level and a name in the way: nothing is left. */
+static void removes_however_deep(void **state)
+{
+	int directory = *(int *)*state, fd = dup(directory);
+	char name[64];
+	struct error error;
+
+	for (int i = 0; i < 1500; i++) {
+		assert_int_equal(mkdirat(fd, "d", 0700), 0);
+		int below = openat(fd, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_true(below >= 0);
+		close(fd);
+		fd = below;
+		assert_int_equal(mknodat(fd, "file", S_IFREG | 0600, 0), 0);
+	}
+	close(fd);
+	snprintf(name, sizeof name, "d/.deep.%ld.0", (long)getpid());
+	assert_int_equal(mkdirat(directory, name, 0700), 0);
+	assert_ok(file_remove_tree_at(directory, "d", &error), error);
+	assert_int_not_equal(faccessat(directory, "d", F_OK, 0), 0);
+}
+
 static void locks_once(void **state)
 {
 	int directory = *(int *)*state;
@@ -135,6 +157,7 @@ int main(void)
 		cmocka_unit_test(waits_for_nobody),
 		cmocka_unit_test(makes_parents_beneath),
 		cmocka_unit_test(removes_trees_without_following),
+		cmocka_unit_test(removes_however_deep),
 		cmocka_unit_test(locks_once),
 		cmocka_unit_test(knows_safe_paths),
 	};
