@@ -1,0 +1,106 @@
+"""What a run of programs takes: wall clock, CPU seconds, memory."""
+import os
+import subprocess
+import tempfile
+import threading
+import time
+
+LOOK_SECONDS = 0.01
+
+
+class OutOfTime(Exception):
+    """The run went past its limit and was ended."""
+
+
+class Cost:
+    """Runs in turn add up: seconds by the clock, CPU seconds of every process and of those it waited for. `peak` is
+    that of the hungriest run in MiB: the sum, over every process of the run, of the most that each ever held (VmHWM, pages
+    shared between two of them counted twice)."""
+
+    def __init__(self):
+        self.wall = self.cpu = self.peak = 0.0
+
+    def run(self, *commands, limit=None, **options):
+        """The commands joined by pipes; raises when one fails. `limit` is in seconds by the clock."""
+        complaints = tempfile.TemporaryFile()
+        begin = time.monotonic()
+        processes = begin_pipe([[str(word) for word in command] for command in commands],
+                               {"stderr": complaints, **options})
+        watch = Watch([process.pid for process in processes])
+        timer = threading.Timer(limit, end_all, [processes]) if limit else None
+        if timer:
+            timer.start()
+        for process in processes:
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            self.cpu += usage.ru_utime + usage.ru_stime
+        elapsed = time.monotonic() - begin
+        self.wall += elapsed
+        self.peak = max(self.peak, watch.end() / 1024)
+        if timer:
+            timer.cancel()
+            if elapsed >= limit:
+                raise OutOfTime("over %d s: %s" % (limit, processes[0].args[0]))
+        for process in processes:
+            if process.returncode != 0:
+                complaints.seek(0)
+                raise SystemExit("%s ended with %d: %s" % (" ".join(process.args), process.returncode,
+                                                           complaints.read().decode(errors="replace")[-2000:]))
+        return self
+
+    def as_dict(self):
+        return {"wall": self.wall, "cpu": self.cpu, "peak": self.peak}
+
+
+def begin_pipe(commands, options):
+    processes = []
+    stdin = options.pop("stdin", subprocess.DEVNULL)
+    stdout = options.pop("stdout", subprocess.DEVNULL)
+    for command in commands:
+        last = len(processes) + 1 == len(commands)
+        processes.append(subprocess.Popen(command, stdin=stdin, stdout=stdout if last else subprocess.PIPE,
+                                          **options))
+        if processes[:-1]:
+            stdin.close()
+        stdin = processes[-1].stdout
+    return processes
+
+
+def end_all(processes):
+    for process in processes:
+        if process.returncode is None:
+            process.kill()
+
+
+class Watch:
+    """Looks every few milliseconds at the processes of a run and at all that these began."""
+
+    def __init__(self, pids):
+        self.pids, self.peaks, self.ended = pids, {}, threading.Event()
+        self.look()
+        self.thread = threading.Thread(target=self.watch)
+        self.thread.start()
+
+    def watch(self):
+        while not self.ended.wait(LOOK_SECONDS):
+            self.look()
+
+    def look(self):
+        to_see = list(self.pids)
+        while to_see:
+            pid = to_see.pop()
+            try:
+                for task in os.listdir("/proc/%d/task" % pid):
+                    with open("/proc/%d/task/%s/children" % (pid, task)) as children:
+                        to_see += map(int, children.read().split())
+                with open("/proc/%d/status" % pid) as status:
+                    held = [int(line.split()[1]) for line in status if line.startswith("VmHWM")]
+            except OSError:  # it ended meanwhile
+                continue
+            self.peaks[pid] = max(held + [self.peaks.get(pid, 0)])
+
+    def end(self):
+        """KiB."""
+        self.ended.set()
+        self.thread.join()
+        return sum(self.peaks.values())

@@ -1,0 +1,63 @@
+"""Patches between the archives of the two trees: zstd, xdelta3, bsdiff. The device keeps the old archive as a file."""
+from cost import Cost
+from pairs import call
+
+LIMIT = 3600
+ZSTD = ["zstd", "-q", "-f", "-19"]
+
+
+def unpack(cost, into, *commands):
+    """The archive that the commands print, unpacked and durable."""
+    cost.run(*commands, ["tar", "xf", "-", "-C", into])
+    return cost.run(["sync", "-f", into])
+
+
+def make_full(pair):
+    full = pair.work / "new.tar.zst"
+    cost = Cost().run([*ZSTD, "--long=27", "-T0", pair.tar("new"), "-o", full], limit=LIMIT)
+    return full.stat().st_size, cost
+
+
+def apply_full(pair, into):
+    return unpack(Cost(), into, ["zstd", "-q", "-d", "-c", "--long=27", pair.work / "new.tar.zst"])
+
+
+def make_zstd(pair):
+    patch = pair.work / "patch.zst"
+    cost = Cost().run([*ZSTD, "--long=30", "--patch-from=%s" % pair.tar("old"), pair.tar("new"), "-o", patch], limit=LIMIT)
+    return patch.stat().st_size, cost
+
+
+def apply_zstd(pair, into):
+    return unpack(Cost(), into, ["zstd", "-q", "-d", "-c", "--long=30", "--patch-from=%s" % pair.tar("old"),
+                                 pair.work / "patch.zst"])
+
+
+def window(pair):
+    """The whole old archive, so that xdelta3 may copy from anywhere in it."""
+    return max(pair.tar("old").stat().st_size, 1 << 26)
+
+
+def make_xdelta(pair):
+    patch = pair.work / "patch.xdelta"
+    cost = Cost().run(["xdelta3", "-e", "-f", "-9", "-S", "lzma", "-B", window(pair), "-s", pair.tar("old"), pair.tar("new"),
+                       patch], limit=LIMIT)
+    return patch.stat().st_size, cost
+
+
+def apply_xdelta(pair, into):
+    return unpack(Cost(), into, ["xdelta3", "-d", "-c", "-B", window(pair), "-s", pair.tar("old"), pair.work / "patch.xdelta"])
+
+
+def make_bsdiff(pair):
+    patch = pair.work / "patch.bsdiff"
+    cost = Cost().run(["bsdiff", pair.tar("old"), pair.tar("new"), patch], limit=LIMIT)
+    return patch.stat().st_size, cost
+
+
+def apply_bsdiff(pair, into):
+    made = into.with_name(into.name + ".tar")
+    cost = Cost().run(["bspatch", pair.tar("old"), made, pair.work / "patch.bsdiff"])
+    unpack(cost, into, ["cat", made])
+    call("rm", made)
+    return cost
