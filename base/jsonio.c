@@ -9,9 +9,17 @@ void jsonio_free(json_t **value)
 	*value = NULL;
 }
 
-/* jansson's own depth limit is 2,048 and not ours to set: count the brackets outside strings first. */
-static bool depth_is_bounded(const char *text, size_t size)
+/* Bytes that a value, and a list or an object, take on the average in whatever we write; short documents may have more.
+ * A value takes jansson up to 60 bytes, an object some hundreds: without this a document could be a bomb. */
+#define VALUE_BYTES     8
+#define CONTAINER_BYTES 32
+#define ANYWAY          4096
+
+/* What jansson would make of it, counted outside strings before it does: its own limit of depth is 2,048 and not ours
+ * to set, and it has none of numbers. */
+static int check_weight(const char *text, size_t size, const char *what, struct error *error)
 {
+	size_t values = 0, containers = 0;
 	int depth = 0;
 	bool inside = false;
 
@@ -24,13 +32,20 @@ static bool depth_is_bounded(const char *text, size_t size)
 		} else if (text[i] == '"') {
 			inside = true;
 		} else if (text[i] == '{' || text[i] == '[') {
+			containers++;
 			if (++depth > JSONIO_DEPTH)
-				return false;
+				return error_set(error, ERROR_DATA, "format", "%s is nested more than %d deep", what,
+						 JSONIO_DEPTH);
 		} else if (text[i] == '}' || text[i] == ']') {
 			depth--;
+		} else if (text[i] == ',') {
+			values++;
 		}
 	}
-	return true;
+	if (values > ANYWAY + size / VALUE_BYTES || containers > ANYWAY + size / CONTAINER_BYTES)
+		return error_set(error, ERROR_DATA, "format", "%s holds more values than its %zu bytes are good for",
+				 what, size);
+	return 0;
 }
 
 static bool has_real(const json_t *value)
@@ -55,8 +70,9 @@ int jsonio_parse(const void *bytes, size_t size, const char *what, json_t **ret_
 
 	if (size == 0)
 		return error_set(error, ERROR_DATA, "format", "%s is empty", what);
-	if (!depth_is_bounded(bytes, size))
-		return error_set(error, ERROR_DATA, "format", "%s is nested more than %d deep", what, JSONIO_DEPTH);
+	int status = check_weight(bytes, size, what, error);
+	if (status < 0)
+		return status;
 	json_t *value = json_loadb(bytes, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
 	if (!value)
 		return error_set(error, ERROR_DATA, "format", "%s is not JSON: %.120s", what, why.text);
