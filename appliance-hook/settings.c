@@ -54,6 +54,8 @@ const struct config_key hook_settings_keys[] = {
 	 .help = "the program of that name, or its absolute path"},
 	{"data", "dirs", CONFIG_STRING, AT(data_dirs.text), "",
 	 .help = "absolute paths, snapshotted before a migration"},
+	{"data", "discarded", CONFIG_INTEGER, AT(data_discarded), "5", 1, 100,
+	 .help = "how many of the data that were gone back from are kept, the newest"},
 	{PROBE_FAMILY, "type", CONFIG_CHOICE, IN(type), "http", .choices = probe_choices, .help = "what is asked"},
 	{PROBE_FAMILY, "target", CONFIG_STRING, IN(target), "",
 	 .help = "URL, HOST:PORT, unit, or program and arguments"},

@@ -62,6 +62,7 @@ struct hook_settings {
 	char *units_systemctl;       /* "systemctl", or its absolute path */
 
 	struct hook_words data_dirs; /* absolute paths */
+	int64_t data_discarded;      /* how many of what was gone back from are kept */
 
 	struct hook_probe *probes[HOOK_SETTINGS_PROBES_MOST];
 	size_t probe_count;

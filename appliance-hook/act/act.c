@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "appliance-hook/act/handler.h"
@@ -46,7 +47,20 @@ static void handle(int session, const struct handler_peer *peer, const struct ho
 	_exit(-status);
 }
 
-static int take_session(int check_fd, int parent_fd, const struct hook_settings *settings, struct error *error)
+/* The session hears why: its first question is answered before it was asked. */
+static int refuse(int session, struct error *error)
+{
+	struct error why = {0};
+
+	error_set(error, ERROR_NOT_NOW, "busy", "%d sessions are served already; try again when one has ended",
+		  ACT_HANDLERS_MOST);
+	if (packet_send_take(session, packet_refusal(error), -1, &why) < 0)
+		log_failure("session", &why);
+	return -ERROR_NOT_NOW;
+}
+
+static int take_session(int check_fd, int parent_fd, const struct hook_settings *settings, unsigned *handlers,
+			struct error *error)
 {
 	CLEANUP(jsonio_free) json_t *packet = NULL;
 	CLEANUP(file_close) int session = -1;
@@ -58,6 +72,8 @@ static int take_session(int check_fd, int parent_fd, const struct hook_settings 
 		return status;
 	if (session < 0)
 		return error_set(error, ERROR_DATA, "session", "a session came without its descriptor");
+	if (*handlers >= ACT_HANDLERS_MOST)
+		return refuse(session, error);
 	struct handler_peer peer = peer_of(packet);
 	pid_t pid = fork();
 	if (pid == 0) {
@@ -67,19 +83,37 @@ static int take_session(int check_fd, int parent_fd, const struct hook_settings 
 	}
 	if (pid < 0)
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "session", "a handler cannot be started");
+	++*handlers;
 	return 0;
+}
+
+/* Only that poll ends: who has died is found below. */
+static void on_child(int number UNUSED)
+{
+}
+
+static void reap(unsigned *handlers)
+{
+	int why = errno;
+
+	while (*handlers > 0 && waitpid(-1, NULL, WNOHANG) > 0)
+		--*handlers;
+	errno = why;
 }
 
 int act_main(int parent_fd, int check_fd, const struct hook_settings *settings)
 {
+	const struct sigaction child = {.sa_handler = on_child};
 	struct error error = {0};
+	unsigned handlers = 0;
 
-	/* Handlers are nobody's to wait for: their sessions hear from them. */
-	signal(SIGCHLD, SIG_IGN);
+	sigaction(SIGCHLD, &child, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	for (;;) {
 		struct pollfd watched[2] = {{.fd = check_fd, .events = POLLIN}, {.fd = parent_fd, .events = POLLIN}};
-		if (poll(watched, 2, -1) < 0) {
+		int ready = poll(watched, 2, -1);
+		reap(&handlers);
+		if (ready < 0) {
 			if (errno == EINTR)
 				continue;
 			error_set_errno(&error, ERROR_BUG, "poll", "act cannot wait");
@@ -90,7 +124,7 @@ int act_main(int parent_fd, int check_fd, const struct hook_settings *settings)
 			return 0;
 		if (!watched[0].revents)
 			continue;
-		if (take_session(check_fd, parent_fd, settings, &error) == 0)
+		if (take_session(check_fd, parent_fd, settings, &handlers, &error) == 0)
 			continue;
 		if (strcmp(error.name, "closed") == 0)
 			return 0;

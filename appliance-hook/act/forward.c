@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "appliance-hook/act/discarded.h"
 #include "appliance-hook/act/hooks.h"
 #include "appliance-hook/act/probe.h"
 #include "appliance-hook/act/restart.h"
@@ -182,7 +183,7 @@ int forward_commit(struct run *run, struct error *error)
 		return status;
 	/* It is committed: what cannot be tidied now is tidied by the next. */
 	if (slot_backend(layout)->mark_good(layout, now->to, now->from, "", &why) < 0 ||
-	    snapshot_trim(layout, now->snapshot, &why) < 0)
+	    snapshot_trim(layout, now->snapshot, &why) < 0 || discarded_trim(layout, now, &why) < 0)
 		log_failure("trimming", &why);
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "appliance-hook/act/discarded.h"
 #include "appliance-hook/act/fence.h"
 #include "appliance-hook/act/hooks.h"
 #include "appliance-hook/act/point.h"
@@ -121,11 +122,9 @@ static int undo_switch(struct run *run, struct error *error)
 static int restore_data(struct run *run, struct error *error)
 {
 	const struct journal_run *now = run_now(run);
-	char id[SNAPSHOT_ID_SIZE], discard[SNAPSHOT_ID_SIZE + 24];
+	char discard[DISCARDED_NAME_SIZE];
 
-	/* An upgrade that is tried again keeps its id: what an earlier try set aside is another thing. */
-	snapshot_id(now->upgrade, id);
-	snprintf(discard, sizeof discard, "%s.%lld", id, (long long)now->started);
+	discarded_name(now, discard);
 	return snapshot_restore(run->layout, now->snapshot, discard, error);
 }
 
@@ -274,7 +273,8 @@ int rollback_finish(struct run *run, const char *reason, enum rollback_blame bla
 	}
 	int status = end(run, JOURNAL_ROLLED_BACK, sentence, blame, error);
 	/* What the fallback of an earlier commit may still need stays. */
-	if (status == 0 && snapshot_trim(run->layout, journal_state(run->journal)->fallback_snapshot, &why) < 0)
+	if (status == 0 && (snapshot_trim(run->layout, journal_state(run->journal)->fallback_snapshot, &why) < 0 ||
+			    discarded_trim(run->layout, run_now(run), &why) < 0))
 		log_failure("trimming", &why);
 	return status;
 }

@@ -48,11 +48,13 @@ static void write_script(struct fixture *fixture)
 		 "echo reboot >> units.log\n"
 		 "[ -e stuck ] && exit 0\n"
 		 "holder=$(cat state/shop/lock)\n"
+		 "pids=\n"
 		 "for file in $(grep -lz \"^$PWD/hook.conf\" /proc/[0-9]*/cmdline 2>/dev/null); do\n"
 		 "	pid=${file#/proc/}; pid=${pid%%/cmdline}\n"
 		 "	[ $pid = $PPID ] && continue\n"
-		 "	[ $pid = $holder ] && [ \"$1\" != cut ] || kill -9 $pid\n"
+		 "	[ $pid = $holder ] && [ \"$1\" != cut ] || pids=\"$pids $pid\"\n"
 		 "done\n"
+		 "[ -z \"$pids\" ] || { kill -STOP $pids; kill -9 $pids; } 2>/dev/null\n"
 		 "echo $(($(cat boots) + 1)) > boots.next && mv boots.next boots\n"
 		 "[ \"$1\" = cut ] || kill -9 $holder\n",
 		 directory);
