@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "release/blob.h"
+#include "release/delta_number.h"
 #include "release/delta_plan.h"
 
 #define MAGIC "NSDELTA1"
@@ -20,7 +21,7 @@ void delta_target_name(enum delta_target kind, const char *product, const char *
 static bool take_name(const uint8_t **at, const uint8_t *end, char ret_name[static MANIFEST_NAME_MOST + 1])
 {
 	uint64_t size = 0;
-	if (!delta_plan_take(at, end, &size) || size > MANIFEST_NAME_MOST || size > (uint64_t)(end - *at))
+	if (!delta_number_take(at, end, &size) || size > MANIFEST_NAME_MOST || size > (uint64_t)(end - *at))
 		return false;
 	memcpy(ret_name, *at, size);
 	ret_name[size] = '\0';
@@ -46,8 +47,8 @@ int delta_read_head(const void *bytes, size_t size, struct delta_head *ret_head,
 		return REFUSE(error, "that is no delta");
 	at += strlen(MAGIC);
 	if (!take_name(&at, end, head.product) || !take_name(&at, end, head.from) || !take_name(&at, end, head.to) ||
-	    !take_hash(&at, end, head.old_manifest) || !delta_plan_take(&at, end, &head.manifest_size) ||
-	    !delta_plan_take(&at, end, &head.patch_size) || !take_hash(&at, end, head.patch_hash))
+	    !take_hash(&at, end, head.old_manifest) || !delta_number_take(&at, end, &head.manifest_size) ||
+	    !delta_number_take(&at, end, &head.patch_size) || !take_hash(&at, end, head.patch_hash))
 		return REFUSE(error, "the head of the delta is no head");
 	if (head.manifest_size == 0 || head.manifest_size > MANIFEST_BYTES_MOST || head.patch_size == 0 ||
 	    head.patch_size > DELTA_HEAD_MOST)
@@ -92,16 +93,16 @@ int delta_plan_head(const struct delta_head *head, const void *patch, struct buf
 	const char *const names[] = {head->product, head->from, head->to};
 	int result = buffer_append_string(ret_bytes, MAGIC, error);
 	for (size_t i = 0; result == 0 && i < ARRAY_SIZE(names); i++) {
-		result = delta_plan_number(ret_bytes, strlen(names[i]), error);
+		result = delta_number_write(ret_bytes, strlen(names[i]), error);
 		if (result == 0)
 			result = buffer_append_string(ret_bytes, names[i], error);
 	}
 	if (result == 0)
 		result = buffer_append(ret_bytes, head->old_manifest, HASH_SIZE, error);
 	if (result == 0)
-		result = delta_plan_number(ret_bytes, head->manifest_size, error);
+		result = delta_number_write(ret_bytes, head->manifest_size, error);
 	if (result == 0)
-		result = delta_plan_number(ret_bytes, head->patch_size, error);
+		result = delta_number_write(ret_bytes, head->patch_size, error);
 	if (result == 0)
 		result = buffer_append(ret_bytes, head->patch_hash, HASH_SIZE, error);
 	return result == 0 ? buffer_append(ret_bytes, patch, (size_t)head->patch_size, error) : result;

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "release/blob.h"
+#include "release/delta_number.h"
 #include "release/delta_plan.h"
 
 #define THREADS_MOST 16
@@ -72,7 +73,7 @@ static int read_index(struct delta *delta, uint64_t at, uint64_t size, uint64_t 
 	int result = read_at(delta->fd, at, head, have, error);
 	if (result < 0)
 		return result;
-	if (!delta_plan_take(&next, head + have, &plain) || !delta_plan_take(&next, head + have, &stored) ||
+	if (!delta_number_take(&next, head + have, &plain) || !delta_number_take(&next, head + have, &stored) ||
 	    head + have - next < HASH_SIZE)
 		return error_set(error, ERROR_DATA, "delta", "the delta has no index");
 	uint64_t from = at + (uint64_t)(next - head) + HASH_SIZE;

@@ -11,6 +11,7 @@
 #include "release/blob.h"
 #include "release/delta_group.h"
 #include "release/delta_match.h"
+#include "release/delta_number.h"
 
 #define THREADS_MOST 16
 #define COPY_STEP    (1024 * 1024)
@@ -276,9 +277,9 @@ static int make_index(const struct making *making, struct buffer *ret_bytes, str
 	if (result == 0)
 		result = blob_patch((struct blob_prefix){NULL, 0}, plain.data, plain.size, false, &stored, error);
 	if (result == 0)
-		result = delta_plan_number(ret_bytes, plain.size, error);
+		result = delta_number_write(ret_bytes, plain.size, error);
 	if (result == 0)
-		result = delta_plan_number(ret_bytes, stored.size, error);
+		result = delta_number_write(ret_bytes, stored.size, error);
 	if (result < 0)
 		return result;
 	hash_bytes(HASH_BLAKE2B, stored.data, stored.size, hash);

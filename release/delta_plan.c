@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "release/delta_number.h"
+
 #define PARTS_MOST     1000000
 #define STRETCHES_MOST 1000000
 #define STORED_MOST    (DELTA_PLAIN_MOST + DELTA_PLAIN_MOST / 128)
@@ -57,34 +59,6 @@ int delta_plan_add(struct delta_plan *plan, bool is_new, struct delta_stretch st
 	return 0;
 }
 
-int delta_plan_number(struct buffer *bytes, uint64_t number, struct error *error)
-{
-	uint8_t text[10];
-	size_t size = 0;
-	do {
-		text[size] = (uint8_t)(number & 0x7f);
-		number >>= 7;
-		if (number > 0)
-			text[size] |= 0x80;
-		size++;
-	} while (number > 0);
-	return buffer_append(bytes, text, size, error);
-}
-
-bool delta_plan_take(const uint8_t **at, const uint8_t *end, uint64_t *ret_number)
-{
-	uint64_t number = 0;
-	for (unsigned shift = 0; shift < 63 && *at < end; shift += 7) {
-		uint8_t byte = *(*at)++;
-		number |= (uint64_t)(byte & 0x7f) << shift;
-		if ((byte & 0x80) == 0) {
-			*ret_number = number;
-			return true;
-		}
-	}
-	return false;
-}
-
 /* What a stretch is written as the difference from: both sides keep it alike. */
 struct trail {
 	size_t contents[2]; /* of the last stretch of each side */
@@ -92,16 +66,6 @@ struct trail {
 	size_t source;      /* of the last copied one */
 	uint64_t shift;     /* from where it was copied less where it went, modulo 2^64 */
 };
-
-static uint64_t to_number(uint64_t difference)
-{
-	return difference << 1 ^ (0 - (difference >> 63));
-}
-
-static uint64_t from_number(uint64_t number)
-{
-	return number >> 1 ^ (0 - (number & 1));
-}
 
 static void advance(struct trail *trail, bool is_new, const struct delta_stretch *stretch)
 {
@@ -130,22 +94,23 @@ static int write_stretch(const struct delta_stretch *stretch, struct trail *trai
 			 struct buffer *ret_bytes, struct error *error)
 {
 	bool copied = is_new && stretch->source != DELTA_PATCHED;
-	uint64_t code = to_number(stretch->content - trail->contents[is_new]);
+	uint64_t code = delta_number_fold(stretch->content - trail->contents[is_new]);
 
 	code = is_new ? code << 2 | (copied ? 2 : 0) : code << 1;
-	int result = delta_plan_number(ret_bytes, code | (whole ? 0 : 1), error);
+	int result = delta_number_write(ret_bytes, code | (whole ? 0 : 1), error);
 	if (result == 0 && !whole && !is_new)
-		result = delta_plan_number(
-			ret_bytes, to_number(stretch->offset - expected_offset(trail, stretch->content)), error);
+		result = delta_number_write(
+			ret_bytes, delta_number_fold(stretch->offset - expected_offset(trail, stretch->content)),
+			error);
 	if (result == 0 && !whole)
-		result = delta_plan_number(ret_bytes, stretch->size, error);
+		result = delta_number_write(ret_bytes, stretch->size, error);
 	if (result == 0 && copied)
-		result = delta_plan_number(ret_bytes, to_number(stretch->source - trail->source), error);
+		result = delta_number_write(ret_bytes, delta_number_fold(stretch->source - trail->source), error);
 	if (result == 0 && copied)
-		result = delta_plan_number(ret_bytes,
-					   to_number(stretch->from - stretch->offset -
-						     expected_shift(trail, stretch->content, stretch->source)),
-					   error);
+		result = delta_number_write(ret_bytes,
+					    delta_number_fold(stretch->from - stretch->offset -
+							      expected_shift(trail, stretch->content, stretch->source)),
+					    error);
 	advance(trail, is_new, stretch);
 	return result;
 }
@@ -154,11 +119,11 @@ static int write_part(const struct delta_plan *plan, const struct delta_part *pa
 		      const struct manifest *const sides[2], struct trail *trail, struct buffer *ret_bytes,
 		      struct error *error)
 {
-	int result = delta_plan_number(ret_bytes, (uint64_t)part->branch, error);
+	int result = delta_number_write(ret_bytes, (uint64_t)part->branch, error);
 	if (result == 0)
-		result = delta_plan_number(ret_bytes, part->olds, error);
+		result = delta_number_write(ret_bytes, part->olds, error);
 	if (result == 0)
-		result = delta_plan_number(ret_bytes, part->news, error);
+		result = delta_number_write(ret_bytes, part->news, error);
 	for (size_t i = 0; result == 0 && i < part->olds + part->news; i++) {
 		const struct delta_stretch *stretch = &plan->stretches[part->first + i];
 		bool is_new = i >= part->olds;
@@ -166,7 +131,7 @@ static int write_part(const struct delta_plan *plan, const struct delta_part *pa
 		result = write_stretch(stretch, trail, is_new, whole, ret_bytes, error);
 	}
 	if (result == 0)
-		result = delta_plan_number(ret_bytes, part->stored, error);
+		result = delta_number_write(ret_bytes, part->stored, error);
 	return result == 0 ? buffer_append(ret_bytes, part->hash, HASH_SIZE, error) : result;
 }
 
@@ -175,7 +140,7 @@ int delta_plan_write(const struct delta_plan *plan, const struct manifest *old, 
 {
 	const struct manifest *const sides[2] = {old, new};
 	struct trail trail = {0};
-	int result = delta_plan_number(ret_bytes, plan->part_count, error);
+	int result = delta_number_write(ret_bytes, plan->part_count, error);
 	for (size_t i = 0; result == 0 && i < plan->part_count; i++)
 		result = write_part(plan, &plan->parts[i], sides, &trail, ret_bytes, error);
 	return result;
@@ -197,7 +162,7 @@ static void reader_end(struct reader *reader)
 
 static bool take(struct reader *reader, uint64_t *ret_number)
 {
-	return delta_plan_take(&reader->at, reader->end, ret_number);
+	return delta_number_take(&reader->at, reader->end, ret_number);
 }
 
 /* The numbers of a stretch, whatever they say. */
@@ -210,7 +175,7 @@ static bool take_stretch(struct reader *reader, bool is_new, struct delta_stretc
 	if (!take(reader, &code))
 		return false;
 	bool cut = (code & 1) != 0, copied = is_new && (code & 2) != 0;
-	stretch.content = (size_t)(trail->contents[is_new] + from_number(is_new ? code >> 2 : code >> 1));
+	stretch.content = (size_t)(trail->contents[is_new] + delta_number_unfold(is_new ? code >> 2 : code >> 1));
 	if (stretch.content >= reader->sides[is_new]->content_count)
 		return false;
 	stretch.size = reader->sides[is_new]->contents[stretch.content].size;
@@ -219,13 +184,13 @@ static bool take_stretch(struct reader *reader, bool is_new, struct delta_stretc
 	if (is_new)
 		stretch.offset = reader->made[stretch.content];
 	else if (cut)
-		stretch.offset = expected_offset(trail, stretch.content) + from_number(offset);
+		stretch.offset = expected_offset(trail, stretch.content) + delta_number_unfold(offset);
 	if (copied) {
 		if (!take(reader, &source) || !take(reader, &shift))
 			return false;
-		stretch.source = (size_t)(trail->source + from_number(source));
-		stretch.from =
-			stretch.offset + expected_shift(trail, stretch.content, stretch.source) + from_number(shift);
+		stretch.source = (size_t)(trail->source + delta_number_unfold(source));
+		stretch.from = stretch.offset + expected_shift(trail, stretch.content, stretch.source) +
+			       delta_number_unfold(shift);
 		if (stretch.source >= reader->sides[0]->content_count)
 			return false;
 	}
@@ -296,7 +261,7 @@ int delta_plan_read(const void *bytes, size_t size, const struct manifest *old, 
 	reader.made = calloc(new->content_count + 1, sizeof(*reader.made));
 	if (reader.made == NULL)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the index of a delta");
-	if (!delta_plan_take(&reader.at, reader.end, &count) || count > PARTS_MOST)
+	if (!delta_number_take(&reader.at, reader.end, &count) || count > PARTS_MOST)
 		return REFUSE(error, "the index of the delta does not say how many parts there are");
 	for (uint64_t i = 0; i < count; i++) {
 		int result = read_part(&reader, error);

@@ -50,9 +50,4 @@ int delta_plan_read(const void *bytes, size_t size, const struct manifest *old, 
 int delta_plan_head(const struct delta_head *head, const void *patch, struct buffer *ret_bytes,
 		    struct error *error) MUST_CHECK;
 
-/* Numbers in seven-bit groups, the lowest first (appends). */
-int delta_plan_number(struct buffer *bytes, uint64_t number, struct error *error) MUST_CHECK;
-/* From *at on, which moves; false when there is none. */
-bool delta_plan_take(const uint8_t **at, const uint8_t *end, uint64_t *ret_number);
-
 #endif

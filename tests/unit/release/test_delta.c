@@ -3,6 +3,7 @@
 #include "release/blob.h"
 #include "release/branch.h"
 #include "release/delta.h"
+#include "release/delta_number.h"
 #include "release/delta_plan.h"
 #include "release/unpack.h"
 
@@ -336,7 +337,7 @@ static void bounds(void **state)
 		if (releases.manifests[1]->contents[i].size < DELTA_PLAIN_MOST)
 			continue;
 		assert_done(buffer_append(&index, "\x01\x00\x00\x01", 4, &error));
-		assert_done(delta_plan_number(&index, (uint64_t)i << 3, &error));
+		assert_done(delta_number_write(&index, (uint64_t)i << 3, &error));
 		assert_refused(read_index(&releases, index.data, index.size, &error), "length");
 	}
 }
