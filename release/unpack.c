@@ -210,44 +210,105 @@ static int check_stored(const struct unpack *unpack, size_t index, const void *s
 	return 0;
 }
 
-/* One content's share of a blob: a whole file is hashed before it is written, a stretch by its chain. */
-static int write_content(struct unpack *unpack, struct unpack_hand *hand, size_t index, const struct overlap *overlap,
-			 uint64_t *sum, struct error *error)
+/* A file that a blob brings whole. */
+struct piece {
+	size_t entry, content;
+	const uint8_t *bytes;
+};
+
+static int by_entry(const void *a, const void *b)
+{
+	size_t x = ((const struct piece *)a)->entry, y = ((const struct piece *)b)->entry;
+	return (x > y) - (x < y);
+}
+
+/* A stretch is hashed by its chain. */
+static int write_stretch(struct unpack *unpack, struct unpack_hand *hand, size_t index, const struct overlap *overlap,
+			 struct error *error)
+{
+	pthread_mutex_lock(&unpack->lock);
+	bool done = unpack->done[index];
+	pthread_mutex_unlock(&unpack->lock);
+	return done ? 0
+		    : staging_write_at(&unpack->staging, &hand->staging, unpack_file(unpack->manifest, index, 0),
+				       overlap->in_content, hand->plain + overlap->in_blob, overlap->size, error);
+}
+
+static int check_content(const struct unpack *unpack, size_t index, const uint8_t *bytes, struct error *error)
 {
 	const struct manifest_content *content = &unpack->manifest->contents[index];
-	const struct manifest_entry *first = unpack_file(unpack->manifest, index, 0);
-	const uint8_t *bytes = hand->plain + overlap->in_blob;
 	uint8_t hash[HASH_SIZE];
 
-	if (!overlap->whole) {
-		*sum = unpack_sum(*sum, bytes, overlap->size);
-		pthread_mutex_lock(&unpack->lock);
-		bool done = unpack->done[index];
-		pthread_mutex_unlock(&unpack->lock);
-		return done ? 0
-			    : staging_write_at(&unpack->staging, &hand->staging, first, overlap->in_content, bytes,
-					       overlap->size, error);
+	hash_bytes(HASH_BLAKE2B, bytes, (size_t)content->size, hash);
+	return hash_equal(hash, content->hash)
+		       ? 0
+		       : error_set(error, ERROR_DATA, "hash", "%s of release %s is not what the manifest says",
+				   unpack_file(unpack->manifest, index, 0)->path, unpack->manifest->version);
+}
+
+/* Looks at each content of a blob: stretches are written, what is whole is hashed and becomes pieces. */
+static int take_contents(struct unpack *unpack, struct unpack_hand *hand, size_t index, struct piece *pieces,
+			 size_t *ret_count, uint64_t *ret_sum, struct error *error)
+{
+	const struct manifest *manifest = unpack->manifest;
+	const struct span span = unpack_span(manifest, index);
+	uint64_t sum = 0;
+	size_t count = 0;
+
+	for (size_t i = span.first; i < span.end; i++) {
+		const struct manifest_content *content = &manifest->contents[i];
+		const struct overlap overlap = unpack_overlap(manifest, index, i);
+		const uint8_t *bytes = hand->plain + overlap.in_blob;
+		int result = 0;
+		if (overlap.size > 0 && !overlap.whole) {
+			sum = unpack_sum(sum, bytes, overlap.size);
+			result = write_stretch(unpack, hand, i, &overlap, error);
+		} else if (overlap.size > 0 && !unpack->done[i]) {
+			result = check_content(unpack, i, bytes, error);
+			for (size_t file = 0; file < content->files; file++)
+				pieces[count++] =
+					(struct piece){manifest->file_order[content->first_file + file], i, bytes};
+		}
+		if (result < 0)
+			return result;
 	}
-	if (unpack->done[index])
-		return 0;
-	hash_bytes(HASH_BLAKE2B, bytes, overlap->size, hash);
-	if (!hash_equal(hash, content->hash))
-		return error_set(error, ERROR_DATA, "hash", "%s of release %s is not what the manifest says",
-				 first->path, unpack->manifest->version);
-	return unpack_write(unpack, &hand->staging, index, bytes, error);
+	*ret_count = count;
+	*ret_sum = sum;
+	return 0;
+}
+
+/* In the order of their paths: neighbours in a blob are alike, neighbours in a directory are quick to reach. */
+static int write_pieces(struct unpack *unpack, struct unpack_hand *hand, struct piece *pieces, size_t count,
+			struct error *error)
+{
+	int result = 0;
+
+	qsort(pieces, count, sizeof(*pieces), by_entry);
+	for (size_t i = 0; result == 0 && i < count; i++) {
+		const struct manifest_entry *entry = &unpack->manifest->entries[pieces[i].entry];
+		result = staging_write(&unpack->staging, &hand->staging, entry, pieces[i].bytes, (size_t)entry->size,
+				       error);
+	}
+	for (size_t i = 0; result == 0 && i < count; i++)
+		unpack->done[pieces[i].content] = true;
+	return result;
 }
 
 static int write_blob(struct unpack *unpack, struct unpack_hand *hand, size_t index, struct error *error)
 {
 	const struct span span = unpack_span(unpack->manifest, index);
+	size_t most = 1, count = 0;
 	uint64_t sum = 0;
-	int result = 0;
 
-	for (size_t i = span.first; result == 0 && i < span.end; i++) {
-		const struct overlap overlap = unpack_overlap(unpack->manifest, index, i);
-		if (overlap.size > 0)
-			result = write_content(unpack, hand, i, &overlap, &sum, error);
-	}
+	for (size_t i = span.first; i < span.end; i++)
+		most += unpack->manifest->contents[i].files;
+	CLEANUP(free_pointer) struct piece *pieces = calloc(most, sizeof(*pieces));
+	if (pieces == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to unpack release %s",
+				 unpack->manifest->version);
+	int result = take_contents(unpack, hand, index, pieces, &count, &sum, error);
+	if (result == 0)
+		result = write_pieces(unpack, hand, pieces, count, error);
 	if (result < 0)
 		return result;
 	pthread_mutex_lock(&unpack->lock);

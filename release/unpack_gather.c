@@ -1,3 +1,5 @@
+#include <stdlib.h>
+
 #include "base/crew.h"
 #include "release/unpack_state.h"
 
@@ -9,6 +11,7 @@ struct gather {
 	int base;
 	const struct manifest *base_manifest;
 	enum unpack_share share;
+	size_t *order; /* contents, as their first files lie in the tree: a directory's are together */
 	struct staging_hand hands[CREW_MOST];
 };
 
@@ -16,6 +19,7 @@ static void gather_end(struct gather *gather)
 {
 	for (size_t i = 0; i < CREW_MOST; i++)
 		staging_hand_free(&gather->hands[i]);
+	free(gather->order);
 }
 
 /* What an earlier try left counts again when it still hashes to what it should be. */
@@ -53,9 +57,10 @@ static int share_content(const struct gather *gather, struct staging_hand *hand,
 	return taken ? unpack_spread(unpack, hand, index, error) : 0;
 }
 
-static int gather_content(void *context, size_t worker, size_t index, struct error *error)
+static int gather_content(void *context, size_t worker, size_t piece, struct error *error)
 {
 	struct gather *gather = context;
+	const size_t index = gather->order[piece];
 	struct unpack *unpack = gather->unpack;
 	struct staging_hand *hand = &gather->hands[worker];
 	int result = 0;
@@ -73,6 +78,25 @@ static int gather_content(void *context, size_t worker, size_t index, struct err
 	return staging_may_continue(&unpack->staging, hand, first) ? 0 : staging_remove(&unpack->staging, first, error);
 }
 
+static int by_first_entry(const void *a, const void *b, void *context)
+{
+	const struct manifest *manifest = context;
+	size_t x = manifest->contents[*(const size_t *)a].first_entry;
+	size_t y = manifest->contents[*(const size_t *)b].first_entry;
+	return (x > y) - (x < y);
+}
+
+static size_t *order_contents(const struct manifest *manifest)
+{
+	size_t *order = calloc(manifest->content_count + 1, sizeof(*order));
+
+	for (size_t i = 0; order != NULL && i < manifest->content_count; i++)
+		order[i] = i;
+	if (order != NULL)
+		qsort_r(order, manifest->content_count, sizeof(*order), by_first_entry, (void *)(uintptr_t)manifest);
+	return order;
+}
+
 int unpack_gather(struct unpack *unpack, int base, const struct manifest *base_manifest, enum unpack_share share,
 		  struct error *error)
 {
@@ -82,5 +106,9 @@ int unpack_gather(struct unpack *unpack, int base, const struct manifest *base_m
 
 	for (size_t i = 0; i < CREW_MOST; i++)
 		gather.hands[i] = STAGING_HAND_EMPTY;
+	gather.order = order_contents(unpack->manifest);
+	if (gather.order == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to gather release %s",
+				 unpack->manifest->version);
 	return crew_run(CREW_MOST, unpack->manifest->content_count, STEP, gather_content, &gather, error);
 }
