@@ -34,92 +34,99 @@ struct plan {
 	size_t count, room;
 };
 
-static void add(struct plan *plan, enum cut_kind kind, size_t since, size_t until)
+static void add(struct plan *plan, enum cut_kind kind, const size_t since[TAPE_DISKS], size_t until)
 {
 	if (plan->count == plan->room) {
 		plan->room = plan->room ? 2 * plan->room : 256;
 		plan->cuts = realloc(plan->cuts, plan->room * sizeof *plan->cuts);
 		assert_non_null(plan->cuts);
 	}
-	plan->cuts[plan->count++] = (struct cut){.kind = kind, .since = since, .until = until, .seed = plan->count};
+	struct cut *cut = &plan->cuts[plan->count++];
+	*cut = (struct cut){.kind = kind, .until = until, .seed = plan->count};
+	memcpy(cut->since, since, sizeof cut->since);
 }
 
-size_t cut_plan(const struct tape *tape, size_t first, unsigned torn, struct cut **ret_cuts)
+size_t cut_plan(const struct tape *tape, size_t first, struct cut **ret_cuts)
 {
 	struct plan plan = {0};
-	size_t since = first, writes = 0, turn = 0;
+	size_t since[TAPE_DISKS] = {first, first}, writes[TAPE_DISKS] = {0}, turn = 0;
 
 	for (size_t i = first; i <= tape_count(tape); i++) {
-		bool last = i == tape_count(tape);
-		if (!last && tape_entry(tape, i)->kind == TAPE_WRITE)
-			writes++;
-		if (!last && (tape_entry(tape, i)->kind != TAPE_FLUSH || writes == 0))
+		const struct tape_entry *entry = i < tape_count(tape) ? tape_entry(tape, i) : NULL;
+		if (entry && entry->kind == TAPE_WRITE)
+			writes[entry->disk]++;
+		if (entry && (entry->kind != TAPE_FLUSH || writes[entry->disk] == 0))
 			continue;
-		/* Up to the next flush nothing more is durable, and all that is promised meanwhile must hold. */
+		/* Up to this flush nothing more is durable, and all that is promised meanwhile must hold. */
 		add(&plan, CUT_FLUSHED, since, i);
-		for (unsigned n = 0; writes > 0 && n < torn; n++)
-			add(&plan, CUT_PREFIX + (turn + n) % (CUT_KINDS - 1), since, i);
-		turn++;
-		since = i + 1;
-		writes = 0;
+		if (entry || writes[0] || writes[1])
+			add(&plan, CUT_PREFIX + turn++ % (CUT_KINDS - 1), since, i);
+		if (entry) {
+			since[entry->disk] = i + 1;
+			writes[entry->disk] = 0;
+		}
 	}
 	*ret_cuts = plan.cuts;
 	return plan.count;
 }
 
-static void write_at(int disk, const uint8_t *bytes, size_t size, uint64_t offset)
+static void write_at(int file, const uint8_t *bytes, size_t size, uint64_t offset)
 {
-	assert_int_equal(pwrite(disk, bytes, size, (off_t)offset), (ssize_t)size);
+	assert_int_equal(pwrite(file, bytes, size, (off_t)offset), (ssize_t)size);
 }
 
-static void play(const struct tape *tape, const struct tape_entry *entry, size_t size, int disk)
+static void play(const struct tape *tape, const struct tape_entry *entry, size_t size, int file)
 {
-	write_at(disk, tape_bytes(tape, entry), size, entry->offset);
+	write_at(file, tape_bytes(tape, entry), size, entry->offset);
 }
 
-void cut_play(const struct tape *tape, size_t from, size_t to, int disk)
+/* The entry at `index` when it is a write to that disk, or NULL. */
+static const struct tape_entry *find_write(const struct tape *tape, unsigned disk, size_t index)
 {
-	for (size_t i = from; i < to; i++)
-		if (tape_entry(tape, i)->kind == TAPE_WRITE)
-			play(tape, tape_entry(tape, i), tape_entry(tape, i)->size, disk);
+	const struct tape_entry *entry = tape_entry(tape, index);
+
+	return entry->kind == TAPE_WRITE && entry->disk == disk ? entry : NULL;
 }
 
-static size_t count_writes(const struct tape *tape, const struct cut *cut)
+void cut_play(const struct tape *tape, unsigned disk, size_t from, size_t to, int file)
 {
-	size_t count = 0;
-
-	for (size_t i = cut->since; i < cut->until; i++)
-		count += tape_entry(tape, i)->kind == TAPE_WRITE;
-	return count;
+	for (size_t i = from; i < to; i++) {
+		const struct tape_entry *entry = find_write(tape, disk, i);
+		if (entry)
+			play(tape, entry, entry->size, file);
+	}
 }
 
 static void play_sectors(const struct tape *tape, const struct tape_entry *entry, size_t sector, uint64_t *state,
-			 int disk)
+			 int file)
 {
 	const uint8_t *bytes = tape_bytes(tape, entry);
 
 	for (size_t at = 0; at < entry->size; at += sector)
 		if (draw(state) & 1)
-			write_at(disk, bytes + at, entry->size - at < sector ? entry->size - at : sector,
+			write_at(file, bytes + at, entry->size - at < sector ? entry->size - at : sector,
 				 entry->offset + at);
 }
 
-void cut_make(const struct tape *tape, const struct cut *cut, size_t sector, int disk)
+void cut_make(const struct tape *tape, const struct cut *cut, unsigned disk, size_t sector, int file)
 {
-	uint64_t state = cut->seed;
-	size_t writes = count_writes(tape, cut), kept = writes ? (size_t)(draw(&state) % writes) : 0, nth = 0;
+	uint64_t state = cut->seed * TAPE_DISKS + disk;
+	size_t writes = 0, nth = 0;
 
-	for (size_t i = cut->since; cut->kind != CUT_FLUSHED && i < cut->until; i++) {
-		const struct tape_entry *entry = tape_entry(tape, i);
-		if (entry->kind != TAPE_WRITE)
+	for (size_t i = cut->since[disk]; i < cut->until; i++)
+		writes += find_write(tape, disk, i) != NULL;
+	size_t kept = writes ? (size_t)(draw(&state) % writes) : 0;
+	for (size_t i = cut->since[disk]; cut->kind != CUT_FLUSHED && i < cut->until; i++) {
+		const struct tape_entry *entry = find_write(tape, disk, i);
+		if (!entry)
 			continue;
 		bool ordered = cut->kind == CUT_PREFIX || cut->kind == CUT_TORN;
 		if (ordered ? nth < kept : cut->kind == CUT_WRITES && (draw(&state) & 1))
-			play(tape, entry, entry->size, disk);
+			play(tape, entry, entry->size, file);
 		else if (cut->kind == CUT_TORN && nth == kept)
-			play(tape, entry, (size_t)(draw(&state) % (entry->size / sector + 1)) * sector, disk);
+			play(tape, entry, (size_t)(draw(&state) % (entry->size / sector + 1)) * sector, file);
 		else if (cut->kind == CUT_SECTORS)
-			play_sectors(tape, entry, sector, &state, disk);
+			play_sectors(tape, entry, sector, &state, file);
 		nth++;
 	}
 }

@@ -1,4 +1,4 @@
-/* The moments at which the power may go, and what the disk then holds: all that was written before the last flush, and
+/* The moments at which the power may go, and what each disk then holds: all that was written before its last flush, and
  * of what was written since whatever a disk with a cache may have kept. */
 #ifndef TESTS_POWER_CUT_H
 #define TESTS_POWER_CUT_H
@@ -18,21 +18,21 @@ enum cut_kind {
 
 struct cut {
 	enum cut_kind kind;
-	size_t since; /* entries before this one are durable */
-	size_t until; /* the next flush, or the end: what was promised before it holds */
+	size_t since[TAPE_DISKS]; /* entries before this one are durable on that disk */
+	size_t until;             /* the next flush, or the end: what was promised before it holds */
 	uint64_t seed;
 };
 
 const char *cut_name(enum cut_kind kind);
 
-/* The cuts from entry `first` on, in order: one at each flush that had writes, `torn` between each two. Returns how
- * many; *ret_cuts is to be freed. */
-size_t cut_plan(const struct tape *tape, size_t first, unsigned torn, struct cut **ret_cuts);
+/* The cuts from entry `first` on, in order: before each flush that had writes to make durable one that keeps nothing of
+ * them and one that keeps something, of each kind in turn. Returns how many; *ret_cuts is to be freed. */
+size_t cut_plan(const struct tape *tape, size_t first, struct cut **ret_cuts);
 
-/* The entries [from, to) onto `disk`. */
-void cut_play(const struct tape *tape, size_t from, size_t to, int disk);
-/* Onto `disk`, which holds what is durable, what else the cut kept; `sector` is what is written whole or not at all. */
-void cut_make(const struct tape *tape, const struct cut *cut, size_t sector, int disk);
+/* The entries [from, to) of that disk onto `file`. */
+void cut_play(const struct tape *tape, unsigned disk, size_t from, size_t to, int file);
+/* Onto `file`, which holds what is durable, what else the cut kept; `sector` is what is written whole or not at all. */
+void cut_make(const struct tape *tape, const struct cut *cut, unsigned disk, size_t sector, int file);
 
 /* A new file in memory, of `size` bytes or as large and with the same bytes as `image`. */
 int cut_blank(uint64_t size);

@@ -112,10 +112,12 @@ void rig_begin(const char *directory)
 	must(mount("power", directory, "tmpfs", MS_NODEV, "mode=0755"), directory);
 	snprintf(path, sizeof path, "%s/box", directory);
 	must(mkdir(path, 0755), path);
-	snprintf(path, sizeof path, "%s/disk", directory);
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	must(fd, path);
-	close(fd);
+	for (int i = 0; i < 2; i++) {
+		snprintf(path, sizeof path, "%s/disk%d", directory, i);
+		int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		must(fd, path);
+		close(fd);
+	}
 }
 
 /* Other tests take loop devices, too: the free one that was named may be gone. */
@@ -142,12 +144,28 @@ int rig_attach(int backing, char ret_device[static 32])
 	return -1;
 }
 
-int rig_mount(const char *directory, const char *device, const char *filesystem, const char *options)
+static const char *const mounts[] = {"box", "box/state"};
+
+int rig_mount(const char *directory, unsigned disk, const char *device, const char *filesystem, const char *options)
 {
 	char path[128];
 
-	snprintf(path, sizeof path, "%s/box", directory);
+	snprintf(path, sizeof path, "%s/%s", directory, mounts[disk]);
+	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+		return -1;
 	return mount(device, path, filesystem, MS_NODEV | MS_NOSUID, options);
+}
+
+/* What was killed a moment ago may hold it a moment longer. */
+static int unmount(const char *path)
+{
+	int result = umount2(path, 0);
+
+	for (int tries = 0; result < 0 && errno == EBUSY && tries < UNMOUNT_TRIES; tries++) {
+		usleep(1000);
+		result = umount2(path, 0);
+	}
+	return result;
 }
 
 void rig_end(const char *directory)
@@ -159,11 +177,9 @@ void rig_end(const char *directory)
 	kill(-1, SIGKILL);
 	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
 		;
-	snprintf(path, sizeof path, "%s/box", directory);
-	int result = umount2(path, 0);
-	for (int tries = 0; result < 0 && errno == EBUSY && tries < UNMOUNT_TRIES; tries++) {
-		usleep(1000);
-		result = umount2(path, 0);
-	}
-	must(result, "the box cannot be unmounted");
+	snprintf(path, sizeof path, "%s/%s", directory, mounts[1]);
+	if (unmount(path) < 0 && errno != EINVAL && errno != ENOENT)
+		must(-1, path);
+	snprintf(path, sizeof path, "%s/%s", directory, mounts[0]);
+	must(unmount(path), path);
 }

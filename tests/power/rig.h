@@ -21,12 +21,12 @@ struct rig rig_start(const char *const words[], const int *files, size_t count);
 /* Its exit code, -1 when it was killed; what it said in *ret_said, to be freed. */
 int rig_wait(struct rig *rig, char **ret_said);
 
-/* Inside. `directory` holds, from now on, an empty directory "box" and an empty file "disk", in memory. */
+/* Inside. `directory` holds, from now on, an empty directory "box" and empty files "disk0", "disk1", in memory. */
 void rig_begin(const char *directory);
 /* A loop device on `backing`; it goes when nothing uses it any more. Returns it, open, and its path. */
 int rig_attach(int backing, char ret_device[static 32]);
-/* 0 or -1 with errno. */
-int rig_mount(const char *directory, const char *device, const char *filesystem, const char *options);
+/* Disk 0 at the box, disk 1 at its directory "state". 0 or -1 with errno. */
+int rig_mount(const char *directory, unsigned disk, const char *device, const char *filesystem, const char *options);
 /* Ends every other process and unmounts the box. */
 void rig_end(const char *directory);
 

@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "appliance-hook/act/stage.h"
+#include "release/delta.h"
 #include "tests/unit/act/machine.h"
 
 #define LEDGER_LINES 12000
@@ -139,6 +141,37 @@ static void be_long_kept(struct fixture *fixture, unsigned kind)
 			journal_enter_take(journal, JOURNAL_RECEIVING, json_pack("{s:s}", "padding", text), &error), 0);
 }
 
+static void be_made_different(struct fixture *fixture, unsigned kind)
+{
+	char old[128], new[128], output[128];
+	struct delta_made made;
+	struct error error = {0};
+
+	be_adopted(fixture, kind);
+	snprintf(old, sizeof old, "%s/1.0.bundle", fixture->directory);
+	snprintf(new, sizeof new, "%s/1.1.bundle", fixture->directory);
+	snprintf(output, sizeof output, "%s/1.delta", fixture->directory);
+	const struct delta_make make = {.old = old, .new = new, .output = output};
+	if (delta_make(&make, &made, &error) < 0)
+		fail_msg("the delta: %s", error.text);
+}
+
+static void stage_by_delta(struct fixture *fixture)
+{
+	char delta[128], sha256[HASH_HEX_SIZE];
+	struct error error = {0};
+
+	snprintf(delta, sizeof delta, "%s/1.delta", fixture->directory);
+	if (fixture_receive(fixture, "1.1", delta, sha256, &error) < 0 ||
+	    stage_seal(&fixture->layout, "1.1", sha256, &error) < 0)
+		fail_msg("staging by delta: %s", error.text);
+}
+
+static void do_stage_by_delta(struct fixture *fixture, struct tape *tape UNUSED)
+{
+	stage_by_delta(fixture);
+}
+
 static void do_discard(struct fixture *fixture, struct tape *tape UNUSED)
 {
 	struct error error = {0};
@@ -166,6 +199,22 @@ static void change(struct fixture *fixture, const char *upgrade, const char *ver
 static void do_switch(struct fixture *fixture, struct tape *tape)
 {
 	change(fixture, "up-1", "1.1", tape);
+}
+
+/* The machine's restart ends the process that asked for it; what has come up goes on. */
+static void do_restart(struct fixture *fixture, struct tape *tape)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		change(fixture, "up-1", "1.1", tape);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	machine_settle(fixture);
 }
 
 static void be_committed(struct fixture *fixture, unsigned kind)
@@ -205,12 +254,16 @@ static void do_rollback(struct fixture *fixture, struct tape *tape)
 const struct story stories[] = {
 	{"adopt", be_packed, FIXTURE_GOOD, do_adopt, NULL, "", "1.0", JOURNAL_COMMITTED, "1.0", ""},
 	{"stage", be_adopted, FIXTURE_HOOKS, do_stage, stage, "1.0", "1.1", JOURNAL_STAGED, "1.0", "1.1"},
+	{"stage by delta", be_made_different, FIXTURE_HOOKS, do_stage_by_delta, stage, "1.0", "1.1", JOURNAL_STAGED,
+	 "1.0", "1.1"},
 	{"journal turns", be_long_kept, FIXTURE_GOOD, do_stage, stage, "1.0", "1.1", JOURNAL_STAGED, "1.0", "1.1"},
 	{"discard", be_staged, FIXTURE_HOOKS, do_discard, NULL, "1.0", "1.1", JOURNAL_IDLE, "1.0", ""},
 	{"switch", be_staged, FIXTURE_HOOKS, do_switch, NULL, "1.0", "1.1", JOURNAL_COMMITTED, "1.1", ""},
 	{"switch with migration", be_staged, MIGRATES, do_switch, NULL, "1.0", "1.1", JOURNAL_COMMITTED, "1.1", ""},
 	{"switch that fails", be_staged, MIGRATES | FIXTURE_SICK, do_switch, NULL, "1.0", "1.1", JOURNAL_ROLLED_BACK,
 	 "1.0", "1.1"},
+	{"switch that restarts", be_staged, MIGRATES | FIXTURE_REBOOT, do_restart, NULL, "1.0", "1.1",
+	 JOURNAL_COMMITTED, "1.1", ""},
 	{"switch that trims", be_staged_again, FIXTURE_HOOKS, do_switch_again, NULL, "1.1", "1.2", JOURNAL_COMMITTED,
 	 "1.2", ""},
 	{"rollback", be_committed, FIXTURE_HOOKS, do_rollback, NULL, "1.1", "1.0", JOURNAL_ROLLED_BACK, "1.0", ""},
@@ -224,8 +277,7 @@ void story_record(const struct story *story, const char *box, struct tape *tape)
 	struct fixture fixture;
 
 	fixture_make_at(&fixture, box, NULL);
-	fixture_write(&fixture, "boots", "1\n");
-	machine_open(&fixture);
+	machine_make(&fixture, NULL);
 	write_start(&fixture);
 	fixture_write(&fixture, "data/precious", precious);
 	story->before(&fixture, story->kind);
@@ -245,16 +297,25 @@ static void open_box(struct fixture *fixture, const char *box, const char *boots
 	machine_open(fixture);
 }
 
-void story_resume(const char *box, struct tape *tape)
+/* Where it may restart the machine, in a process that goes down with it. */
+static void resume(const struct story *story, struct fixture *fixture)
 {
 	struct resume_report report = {0};
-	struct fixture fixture;
-	struct telling telling = {&fixture, tape};
 	struct error error = {0};
 
-	open_box(&fixture, box, "2\n");
-	if (resume_run(&fixture.layout, 0, &report, &error) < 0)
+	if (story->kind & FIXTURE_REBOOT)
+		machine_settle(fixture);
+	else if (resume_run(&fixture->layout, 0, &report, &error) < 0)
 		fail_msg("resume: %s", error.text);
+}
+
+void story_resume(const struct story *story, const char *box, struct tape *tape)
+{
+	struct fixture fixture;
+	struct telling telling = {&fixture, tape};
+
+	open_box(&fixture, box, "2\n");
+	resume(story, &fixture);
 	tell(&telling, "", "", NULL);
 	fixture_close(&fixture);
 }
@@ -315,14 +376,25 @@ enum whole_verdict story_check(const struct story *story, const char *box, const
 	const struct whole whole = {story->from, story->to, precious};
 	struct fixture fixture;
 
-	open_box(&fixture, box, "3\n");
+	open_box(&fixture, box, "10\n");
 	if (!is_kept(story, &fixture, tape, &promise, ret_text)) {
 		fixture_close(&fixture);
 		return WHOLE_UNTRUE;
 	}
+	resume(story, &fixture);
 	enum whole_verdict verdict = whole_check(&fixture, &whole, ret_text);
 	if (verdict < WHOLE_MIXED && story->again && !promise.answered)
 		story->again(&fixture);
 	fixture_close(&fixture);
 	return verdict;
+}
+
+char *story_journal(const char *box)
+{
+	struct fixture fixture;
+
+	fixture_open(&fixture, box);
+	char *text = fixture_text(&fixture, "state/shop/journal");
+	fixture_close(&fixture);
+	return text;
 }

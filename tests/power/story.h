@@ -30,9 +30,10 @@ extern const size_t story_count;
 /* In a mounted box that is empty: everything up to the last mark. */
 void story_record(const struct story *story, const char *box, struct tape *tape);
 /* In a box that comes up after a cut: its resume, which is recorded on another tape. */
-void story_resume(const char *box, struct tape *tape);
+void story_resume(const struct story *story, const char *box, struct tape *tape);
 /* In a box that comes up after a cut before entry `until` of the tape: what it is, and what is wrong ("": nothing). */
 enum whole_verdict story_check(const struct story *story, const char *box, const struct tape *tape, size_t until,
 			       char ret_text[WHOLE_TEXT_SIZE]);
+char *story_journal(const char *box); /* its text, for whoever asks what went wrong; to be freed */
 
 #endif

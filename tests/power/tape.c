@@ -18,7 +18,7 @@
 #define ENTRIES_MOST 200000
 #define BYTES_MOST   ((size_t)512 * 1024 * 1024) /* sparse */
 #define WRITE_MOST   (1024 * 1024)
-#define IDLE_MS      20000 /* nothing is asked for so long: whoever mounted it is stuck */
+#define IDLE_MS      60000 /* nothing is asked for so long: whoever mounted it is stuck */
 
 struct reel {
 	atomic_size_t count;
@@ -84,7 +84,7 @@ const void *tape_bytes(const struct tape *tape, const struct tape_entry *entry)
 }
 
 /* The disk's server and the marks' program write at the same time: each takes its room first. */
-static void put(struct tape *tape, enum tape_kind kind, uint64_t offset, const void *bytes, size_t size)
+static void put(struct tape *tape, enum tape_kind kind, unsigned disk, uint64_t offset, const void *bytes, size_t size)
 {
 	size_t at = atomic_fetch_add(&tape->reel->used, size);
 	size_t index = atomic_fetch_add(&tape->reel->count, 1);
@@ -93,20 +93,23 @@ static void put(struct tape *tape, enum tape_kind kind, uint64_t offset, const v
 	if (size)
 		memcpy(tape->reel->bytes + at, bytes, size);
 	tape->reel->entries[index] =
-		(struct tape_entry){.kind = kind, .size = (uint32_t)size, .offset = offset, .bytes = at};
+		(struct tape_entry){.kind = kind, .disk = disk, .size = (uint32_t)size, .offset = offset, .bytes = at};
 }
 
 void tape_mark(struct tape *tape, uint64_t word, const void *bytes, size_t size)
 {
-	put(tape, TAPE_MARK, word, bytes, size);
+	put(tape, TAPE_MARK, 0, word, bytes, size);
 }
 
-/* One request, and what is needed to answer it. */
+/* One disk, and the request that came for it. */
 struct service {
 	struct tape *tape;
+	unsigned number;
 	uint8_t *disk;
 	uint64_t size;
 	int fuse;
+	bool mounted, gone;
+	uint8_t *request;
 	const struct fuse_in_header *header;
 	const void *body;
 };
@@ -174,13 +177,13 @@ static void serve_write(const struct service *service)
 		return;
 	}
 	memcpy(service->disk + asked->offset, bytes, asked->size);
-	put(service->tape, TAPE_WRITE, asked->offset, bytes, asked->size);
+	put(service->tape, TAPE_WRITE, service->number, asked->offset, bytes, asked->size);
 	answer(service, 0, &out, sizeof out);
 }
 
 static void serve_flush(const struct service *service)
 {
-	put(service->tape, TAPE_FLUSH, 0, NULL, 0);
+	put(service->tape, TAPE_FLUSH, service->number, 0, NULL, 0);
 	answer(service, 0, NULL, 0);
 }
 
@@ -214,34 +217,67 @@ static void serve(const struct service *service)
 	answer(service, ENOSYS, NULL, 0);
 }
 
-void tape_serve(struct tape *tape, int fuse, int disk, uint64_t size, int user)
+static void begin(struct service *service, struct tape *tape, unsigned number, const struct tape_disk *disk)
 {
 	uint8_t *request = malloc(WRITE_MOST + 8192);
-	struct service service = {.tape = tape,
-				  .disk = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, disk, 0),
-				  .size = size,
-				  .fuse = fuse,
-				  .header = (const void *)request,
-				  .body = request + sizeof *service.header};
-	bool mounted = false;
 
-	assert_true(request && service.disk != MAP_FAILED);
-	for (;;) {
-		struct pollfd ready[] = {{.fd = fuse, .events = POLLIN}, {.fd = user, .events = POLLIN}};
-		if (poll(ready, mounted ? 1 : 2, mounted ? IDLE_MS : 1) == 0 && mounted)
-			fail_msg("the disk is mounted and nobody asks for anything");
-		ssize_t got = read(fuse, request, WRITE_MOST + 8192);
-		if (got >= (ssize_t)sizeof *service.header) {
-			mounted = true;
-			serve(&service);
-		} else if (got < 0 && errno == EPERM && !mounted && !(ready[1].revents & POLLIN)) {
-			usleep(1000); /* not mounted yet */
-		} else if (got >= 0 || (errno != EINTR && errno != EAGAIN && errno != ENOENT)) {
-			break; /* ENODEV: the mount is gone */
-		}
+	*service = (struct service){.tape = tape,
+				    .number = number,
+				    .disk = mmap(NULL, disk->size, PROT_READ | PROT_WRITE, MAP_SHARED, disk->file, 0),
+				    .size = disk->size,
+				    .fuse = disk->fuse,
+				    .request = request,
+				    .header = (const void *)request,
+				    .body = request + sizeof *service->header};
+	assert_true(request && service->disk != MAP_FAILED);
+}
+
+static void end(struct service *service)
+{
+	munmap(service->disk, service->size);
+	free(service->request);
+}
+
+/* One request, if there is any. EPERM: not mounted yet; ENODEV: not mounted any more. */
+static void look(struct service *service)
+{
+	ssize_t got = read(service->fuse, service->request, WRITE_MOST + 8192);
+
+	if (got >= (ssize_t)sizeof *service->header) {
+		service->mounted = true;
+		serve(service);
+	} else if (got < 0 && errno == ENODEV) {
+		service->gone = true;
 	}
-	munmap(service.disk, size);
-	free(request);
+}
+
+void tape_serve(struct tape *tape, const struct tape_disk *disks, unsigned count, int user)
+{
+	struct service services[TAPE_DISKS];
+	struct pollfd ready[TAPE_DISKS + 1] = {{.fd = user, .events = POLLIN}};
+
+	for (unsigned i = 0; i < count; i++)
+		begin(&services[i], tape, i, &disks[i]);
+	for (;;) {
+		unsigned mounted = 0, waiting = 0;
+		for (unsigned i = 0; i < count; i++) {
+			mounted += services[i].mounted && !services[i].gone;
+			waiting += !services[i].mounted && !services[i].gone;
+			/* One that is not mounted would only ever report an error. */
+			ready[i + 1] = (struct pollfd){
+				.fd = services[i].mounted && !services[i].gone ? disks[i].fuse : -1, .events = POLLIN};
+		}
+		if (mounted == 0 && (waiting == 0 || (ready[0].revents & POLLIN)))
+			break;
+		ready[0].fd = mounted == 0 ? user : -1;
+		if (poll(ready, count + 1, waiting ? 1 : IDLE_MS) == 0 && !waiting)
+			fail_msg("the disks are mounted and nobody asks for anything");
+		for (unsigned i = 0; i < count; i++)
+			if (!services[i].gone)
+				look(&services[i]);
+	}
+	for (unsigned i = 0; i < count; i++)
+		end(&services[i]);
 }
 
 void tape_mount(int fuse, const char *path)
