@@ -382,6 +382,9 @@ struct exchange {
 	void *context;
 	enum message_type type;
 	size_t fetches, blobs, events, beats;
+	json_int_t offset;    /* of the fetch that was asked for last */
+	uint64_t delta_bytes; /* that were sent of deltas, without their heads */
+	uint64_t cut;         /* 0: none; after so many of them the stream ends */
 	json_t *last_event;
 	json_t *reply; /* NULL: refused */
 	struct error refusal;
@@ -406,7 +409,7 @@ static UNUSED void flush_all(struct stream *stream)
 	}
 }
 
-static UNUSED void serve_fetch(struct world *world, struct stream *stream, uint64_t id, const char *name)
+static UNUSED void serve_from(struct world *world, struct stream *stream, uint64_t id, const char *name, size_t offset)
 {
 	const struct buffer *bytes = repository_file(&world->repository, name);
 	struct error error = {0}, missing = {0};
@@ -416,7 +419,7 @@ static UNUSED void serve_fetch(struct world *world, struct stream *stream, uint6
 		flush_all(stream);
 		return;
 	}
-	for (size_t at = 0; at < bytes->size; at += 65536) {
+	for (size_t at = offset; at < bytes->size; at += 65536) {
 		size_t size = bytes->size - at < 65536 ? bytes->size - at : 65536;
 		assert_ok(stream_send_data(stream, MESSAGE_FETCH, id, bytes->data + at, size, &error));
 		flush_all(stream);
@@ -427,14 +430,50 @@ static UNUSED void serve_fetch(struct world *world, struct stream *stream, uint6
 	flush_all(stream);
 }
 
+static UNUSED void serve_fetch(struct world *world, struct stream *stream, uint64_t id, const char *name)
+{
+	serve_from(world, stream, id, name, 0);
+}
+
+static UNUSED bool ends_in(const char *name, const char *end)
+{
+	return strlen(name) > strlen(end) && strcmp(name + strlen(name) - strlen(end), end) == 0;
+}
+
+/* In small frames, and perhaps not all of it. */
+static UNUSED void serve_delta(struct world *world, struct exchange *exchange, struct stream *stream, uint64_t id,
+			       const char *name)
+{
+	const struct buffer *bytes = repository_file(&world->repository, name);
+	size_t offset = (size_t)exchange->offset;
+	struct error error = {0};
+	if (!bytes || exchange->cut == 0 || bytes->size - offset <= exchange->cut) {
+		exchange->delta_bytes += bytes ? bytes->size - offset : 0;
+		serve_from(world, stream, id, name, offset);
+		return;
+	}
+	for (size_t sent = 0; sent < exchange->cut; sent += 4096) {
+		size_t size = exchange->cut - sent < 4096 ? (size_t)exchange->cut - sent : 4096;
+		assert_ok(stream_send_data(stream, MESSAGE_FETCH, id, bytes->data + offset + sent, size, &error));
+		flush_all(stream);
+	}
+	exchange->delta_bytes += exchange->cut;
+	shutdown(stream_fd(stream), SHUT_WR);
+}
+
 static UNUSED void take_fetch(struct world *world, struct exchange *exchange, struct stream *stream,
 			      const struct stream_message *message)
 {
 	const char *name = jsonio_string(message->body, "name");
 	exchange->fetches++;
 	exchange->blobs += strncmp(name, "blobs/", 6) == 0;
-	if (!exchange->on_fetch || exchange->on_fetch(world, stream, message->id, name, exchange->context))
-		serve_fetch(world, stream, message->id, name);
+	exchange->offset = jsonio_integer(message->body, "offset");
+	if (exchange->on_fetch && !exchange->on_fetch(world, stream, message->id, name, exchange->context))
+		return;
+	if (ends_in(name, ".delta"))
+		serve_delta(world, exchange, stream, message->id, name);
+	else
+		serve_from(world, stream, message->id, name, (size_t)exchange->offset);
 }
 
 static UNUSED void take_broker(struct world *world, struct exchange *exchange)
