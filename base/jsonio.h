@@ -17,6 +17,23 @@ void jsonio_free(json_t **value);
 #define JSONIO_DEPTH 64
 int jsonio_parse(const void *bytes, size_t size, const char *what, json_t **ret_value, struct error *error) MUST_CHECK;
 
+/* A list of a long document, left as text: its members are parsed one at a time, so that memory never holds them all,
+ * and by as many threads as are at hand. */
+struct jsonio_part {
+	uint32_t at, size; /* of the document's bytes */
+};
+struct jsonio_list {
+	const char *name; /* a member of the document's object */
+	size_t most;
+	struct jsonio_part
+		*parts; /* set; each is one value that jsonio_parse has still to accept; freed by the caller */
+	size_t count;
+};
+/* As jsonio_parse of an object of less than 4 GiB; those members that are named come back empty in *ret_rest.
+ * ERROR_DATA "format" when one of them is not there, or no list; "length" beyond `most`. */
+int jsonio_parse_lists(const void *bytes, size_t size, const char *what, struct jsonio_list *lists, size_t list_count,
+		       json_t **ret_rest, struct error *error) MUST_CHECK;
+
 enum jsonio_type { JSONIO_STRING, JSONIO_INTEGER, JSONIO_BOOLEAN, JSONIO_OBJECT, JSONIO_ARRAY };
 
 struct jsonio_field {

@@ -4,9 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crew.h"
 #include "release/rules.h"
 
 #define REFUSE(error, ...) error_set((error), ERROR_DATA, "manifest", __VA_ARGS__)
+/* Of entries that one thread parses at a time: a small manifest needs no second. */
+#define ENTRIES_STEP 512
 
 static const char *const type_names[] = {
 	[MANIFEST_FILE] = "file",
@@ -142,45 +145,83 @@ static int parse_entry(const json_t *object, struct manifest_entry *entry, struc
 	return entry->path == NULL || (target != NULL && entry->target == NULL) ? no_memory(error) : 0;
 }
 
-static int parse_lists(const json_t *root, struct manifest *manifest, struct error *error)
+enum list { LIST_ENTRIES, LIST_CONTENTS, LIST_BLOBS, LIST_COUNT };
+
+/* A manifest whose lists are still text. */
+struct reading {
+	const uint8_t *bytes;
+	struct jsonio_list lists[LIST_COUNT];
+	struct manifest *manifest;
+};
+
+static void reading_end(struct reading *reading)
 {
-	const json_t *entries = jsonio_member(root, "entries"), *contents = jsonio_member(root, "contents");
-	const json_t *blobs = jsonio_member(root, "blobs");
-	size_t entry_count = json_array_size(entries), content_count = json_array_size(contents);
-	size_t blob_count = json_array_size(blobs);
+	for (size_t i = 0; i < LIST_COUNT; i++)
+		free(reading->lists[i].parts);
+}
+
+static int parse_member(const struct reading *reading, enum list list, size_t index, json_t **ret_value,
+			struct error *error)
+{
+	const struct jsonio_part part = reading->lists[list].parts[index];
+	return jsonio_parse(reading->bytes + part.at, part.size, "a member of the manifest", ret_value, error);
+}
+
+static int read_entry(void *context, size_t worker UNUSED, size_t index, struct error *error)
+{
+	const struct reading *reading = context;
+	CLEANUP(jsonio_free) json_t *object = NULL;
+	int result = parse_member(reading, LIST_ENTRIES, index, &object, error);
+	return result < 0 ? result : parse_entry(object, &reading->manifest->entries[index], error);
+}
+
+static int read_content(const struct reading *reading, size_t index, struct error *error)
+{
+	CLEANUP(jsonio_free) json_t *value = NULL;
+	int result = parse_member(reading, LIST_CONTENTS, index, &value, error);
+	if (result < 0)
+		return result;
+	const char *text = json_string_value(value);
+	return text == NULL ? REFUSE(error, "content %zu of the manifest is no hash", index)
+			    : hash_from_hex(text, reading->manifest->contents[index].hash, HASH_SIZE, error);
+}
+
+static int read_blob(const struct reading *reading, size_t index, struct error *error)
+{
+	CLEANUP(jsonio_free) json_t *object = NULL;
+	struct manifest_blob *blob = &reading->manifest->blobs[index];
+	int result = parse_member(reading, LIST_BLOBS, index, &object, error);
+	if (result == 0)
+		result = jsonio_check(object, blob_fields, "manifest blob", error);
+	if (result == 0)
+		result = hash_from_hex(jsonio_string(object, "hash"), blob->hash, HASH_SIZE, error);
+	if (result < 0)
+		return result;
+	blob->stored = (uint64_t)jsonio_integer(object, "stored");
+	blob->plain = (uint64_t)jsonio_integer(object, "plain");
+	return 0;
+}
+
+static int read_lists(struct reading *reading, struct error *error)
+{
+	struct manifest *manifest = reading->manifest;
+	size_t entry_count = reading->lists[LIST_ENTRIES].count, content_count = reading->lists[LIST_CONTENTS].count;
+	size_t blob_count = reading->lists[LIST_BLOBS].count;
 
 	manifest->entries = calloc(entry_count + 1, sizeof(*manifest->entries));
 	manifest->contents = calloc(content_count + 1, sizeof(*manifest->contents));
 	manifest->blobs = calloc(blob_count + 1, sizeof(*manifest->blobs));
 	if (manifest->entries == NULL || manifest->contents == NULL || manifest->blobs == NULL)
 		return no_memory(error);
-	for (size_t i = 0; i < entry_count; i++) {
-		manifest->entry_count = i + 1;
-		int result = parse_entry(json_array_get(entries, i), &manifest->entries[i], error);
-		if (result < 0)
-			return result;
-	}
-	for (size_t i = 0; i < content_count; i++) {
-		const char *text = json_string_value(json_array_get(contents, i));
-		int result = text == NULL ? REFUSE(error, "content %zu of the manifest is no hash", i)
-					  : hash_from_hex(text, manifest->contents[i].hash, HASH_SIZE, error);
-		if (result < 0)
-			return result;
-	}
+	manifest->entry_count = entry_count;
+	int result = crew_run(CREW_MOST, entry_count, ENTRIES_STEP, read_entry, reading, error);
+	for (size_t i = 0; result == 0 && i < content_count; i++)
+		result = read_content(reading, i, error);
 	manifest->content_count = content_count;
-	for (size_t i = 0; i < blob_count; i++) {
-		const json_t *object = json_array_get(blobs, i);
-		struct manifest_blob *blob = &manifest->blobs[i];
-		int result = jsonio_check(object, blob_fields, "manifest blob", error);
-		if (result == 0)
-			result = hash_from_hex(jsonio_string(object, "hash"), blob->hash, HASH_SIZE, error);
-		if (result < 0)
-			return result;
-		blob->stored = (uint64_t)jsonio_integer(object, "stored");
-		blob->plain = (uint64_t)jsonio_integer(object, "plain");
-	}
+	for (size_t i = 0; result == 0 && i < blob_count; i++)
+		result = read_blob(reading, i, error);
 	manifest->blob_count = blob_count;
-	return 0;
+	return result;
 }
 
 static int parse_head(const json_t *root, struct manifest *manifest, struct error *error)
@@ -215,19 +256,25 @@ int manifest_parse(const void *bytes, size_t size, struct manifest **ret_manifes
 {
 	CLEANUP(jsonio_free) json_t *root = NULL;
 	CLEANUP(manifest_free) struct manifest *manifest = calloc(1, sizeof(*manifest));
+	CLEANUP(reading_end)
+	struct reading reading = {.bytes = bytes,
+				  .lists = {[LIST_ENTRIES] = {"entries", MANIFEST_ENTRIES_MOST},
+					    [LIST_CONTENTS] = {"contents", MANIFEST_ENTRIES_MOST},
+					    [LIST_BLOBS] = {"blobs", MANIFEST_BLOBS_MOST}},
+				  .manifest = manifest};
 
 	if (manifest == NULL)
 		return no_memory(error);
 	if (size > MANIFEST_BYTES_MOST)
 		return error_set(error, ERROR_DATA, "length", "the manifest has more than %d bytes",
 				 MANIFEST_BYTES_MOST);
-	int result = jsonio_parse(bytes, size, "manifest", &root, error);
+	int result = jsonio_parse_lists(bytes, size, "manifest", reading.lists, LIST_COUNT, &root, error);
 	if (result == 0)
 		result = jsonio_check(root, manifest_fields, "manifest", error);
 	if (result == 0)
 		result = parse_head(root, manifest, error);
 	if (result == 0)
-		result = parse_lists(root, manifest, error);
+		result = read_lists(&reading, error);
 	if (result == 0)
 		result = rules_check(manifest, error);
 	if (result < 0)

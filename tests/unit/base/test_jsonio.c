@@ -102,6 +102,91 @@ static void writes_canonical_json(void **state)
 			    "{\"\":{},\"B\":0,\"a\":\"q\\\"\\\\\n/\xc3\xa9\",\"b\":[1,-2,true,null]}");
 }
 
+/* Text that is split before it is parsed: exactly what parses whole comes through, member by member. */
+static void splits_lists(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		int64_t count; /* of the members; -1: refused */
+	} texts[] = {
+		{"{\"list\":[],\"a\":1}", 0},
+		{" { \"a\" : 1 , \"list\" : [ ] } ", 0},
+		{"{\"list\":[1],\"a\":1}", 1},
+		{"{\"a\":1,\"list\":[ {\"x\":\"]},\\\"\"} , [1,[2]],\"\\\\\",null ]}", 4},
+		{"{\"a\":\"\\\"list\\\":[1]\",\"list\":[2,3]}", 2},
+		{"{\"a\":{\"list\":[1,2,3]},\"list\":[4]}", 1},
+		{"{\"a\":1}", -1},
+		{"{\"list\":1,\"a\":1}", -1},
+		{"{\"list\":{\"0\":1}}", -1},
+		{"{\"list\":[1],\"list\":[2]}", -1},
+		{"{\"list\":[1],\"l\\u0069st\":[2]}", -1},
+		{"{\"l\\u0069st\":[1]}", -1},
+		{"{\"list\":[1,],\"a\":1}", -1},
+		{"{\"list\":[,1],\"a\":1}", -1},
+		{"{\"list\":[1 2],\"a\":1}", -1},
+		{"{\"list\":[1]]}", -1},
+		{"{\"list\":[1}", -1},
+		{"{\"list\":[1", -1},
+		{"{\"list\":[1]", -1},
+		{"{\"list\":[[1}]}", -1},
+		{"{\"list\":[1]}}", -1},
+		{"{\"list\":[1]} {}", -1},
+		{"{\"list\":[1],}", -1},
+		{"{,\"list\":[1]}", -1},
+		{"{\"list\"[1]}", -1},
+		{"{\"list\":[\"]}", -1},
+		{"{\"list\":[\"\\", -1},
+		{"{\"lis\\", -1},
+		{"{list:[1]}", -1},
+		{"{\"list\":[1.5]}", -1},
+		{"{\"list\":[01]}", -1},
+		{"[\"list\"]", -1},
+		{"", -1},
+		{"{", -1},
+		{"{}", -1},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct jsonio_list list = {"list", 10, NULL, 0};
+		CLEANUP(jsonio_free) json_t *rest = NULL;
+		struct error error;
+		/* A copy without a NUL behind it: nothing reads on. */
+		size_t size = strlen(texts[i].text);
+		CLEANUP(free_pointer) char *text = malloc(size + 1);
+		memcpy(text + 1, texts[i].text, size);
+		int result = jsonio_parse_lists(text + 1, size, "it", &list, 1, &rest, &error);
+		int64_t count = result < 0 ? -1 : (int64_t)list.count;
+		for (size_t part = 0; result == 0 && part < list.count; part++) {
+			CLEANUP(jsonio_free) json_t *value = NULL;
+			result = jsonio_parse(text + 1 + list.parts[part].at, list.parts[part].size, "part", &value,
+					      &error);
+		}
+		if (result == 0)
+			assert_int_equal(json_array_size(json_object_get(rest, "list")), 0);
+		free(list.parts);
+		assert_int_equal(result < 0 ? -1 : count, texts[i].count);
+		if (result < 0)
+			assert_int_equal(error.code, ERROR_DATA);
+	}
+}
+
+static void bounds_lists(void **state)
+{
+	(void)state;
+	static const char text[] = "{\"list\":[1,2,3]}";
+	CLEANUP(jsonio_free) json_t *rest = NULL;
+	struct error error;
+	struct jsonio_list list = {"list", 2, NULL, 0};
+
+	assert_refused(jsonio_parse_lists(text, strlen(text), "it", &list, 1, &rest, &error), error, ERROR_DATA,
+		       "length");
+	assert_null(list.parts);
+	list.most = 3;
+	assert_ok(jsonio_parse_lists(text, strlen(text), "it", &list, 1, &rest, &error), error);
+	assert_int_equal(list.count, 3);
+	free(list.parts);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -109,6 +194,8 @@ int main(void)
 		cmocka_unit_test(bounds_the_depth),
 		cmocka_unit_test(checks_by_table),
 		cmocka_unit_test(writes_canonical_json),
+		cmocka_unit_test(splits_lists),
+		cmocka_unit_test(bounds_lists),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_directory, fixture_remove);
