@@ -1,5 +1,6 @@
-/* Builds a release's tree as the hook does, for bench/delta: stage STAGING BASE OLD.bundle NEW.bundle [DELTA]. Without
- * a delta from the new bundle's blobs alone. */
+/* Builds a release's tree as the hook does, for the benches: stage STAGING BASE OLD.bundle NEW.bundle [DELTA]. What is
+ * unchanged comes from the old release's tree BASE ("-" and "-": there is none), then the delta, if one is given, then
+ * the new bundle's blobs. Durable at its end. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,36 +41,49 @@ static int take_delta(struct unpack *unpack, const char *path, const struct mani
 	return result;
 }
 
-static int stage(char **words, const char *delta, struct error *error)
+struct staged {
+	struct bundle *bundles[2];
+	struct manifest *manifests[2]; /* old, new */
+	struct unpack *unpack;
+	int staging, base;
+};
+
+static void end_staged(struct staged *staged)
 {
-	CLEANUP(bundle_free) struct bundle *old_bundle = NULL;
-	CLEANUP(bundle_free) struct bundle *new_bundle = NULL;
-	CLEANUP(manifest_free) struct manifest *old = NULL;
-	CLEANUP(manifest_free) struct manifest *new = NULL;
-	CLEANUP(unpack_free) struct unpack *unpack = NULL;
-	CLEANUP(file_close) int staging = -1;
-	CLEANUP(file_close) int base = -1;
+	unpack_free(&staged->unpack);
+	for (size_t i = 0; i < 2; i++) {
+		manifest_free(&staged->manifests[i]);
+		bundle_free(&staged->bundles[i]);
+	}
+	file_close(&staged->staging);
+	file_close(&staged->base);
+}
+
+static int stage(char **words, size_t count, struct error *error)
+{
+	CLEANUP(end_staged) struct staged staged = {.staging = -1, .base = -1};
 
 	int result = secret_start(error);
 	if (result == 0)
-		result = file_open_directory(words[0], &staging, error);
+		result = file_open_directory(words[0], &staged.staging, error);
 	if (result == 0)
-		result = file_open_directory(words[1], &base, error);
+		result = open_release(words[3], &staged.bundles[1], &staged.manifests[1], error);
+	if (result == 0 && strcmp(words[1], "-") != 0)
+		result = file_open_directory(words[1], &staged.base, error);
+	if (result == 0 && strcmp(words[2], "-") != 0)
+		result = open_release(words[2], &staged.bundles[0], &staged.manifests[0], error);
 	if (result == 0)
-		result = open_release(words[2], &old_bundle, &old, error);
+		result = unpack_begin(staged.staging, staged.manifests[1], staged.base, staged.manifests[0],
+				      UNPACK_AUTO, &staged.unpack, error);
+	if (result == 0 && count > 4)
+		result = take_delta(staged.unpack, words[4],
+				    (const struct manifest *const[]){staged.manifests[0], staged.manifests[1]},
+				    staged.base, error);
 	if (result == 0)
-		result = open_release(words[3], &new_bundle, &new, error);
-	const struct manifest *const manifests[2] = {old, new};
+		result = unpack_bundle(staged.unpack, staged.bundles[1], staged.manifests[1], error);
 	if (result == 0)
-		result = unpack_begin(staging, new, delta != NULL ? base : -1, delta != NULL ? old : NULL, UNPACK_AUTO,
-				      &unpack, error);
-	if (result == 0 && delta != NULL)
-		result = take_delta(unpack, delta, manifests, base, error);
-	if (result == 0)
-		result = unpack_bundle(unpack, new_bundle, new, error);
-	if (result == 0)
-		result = unpack_finish(unpack, error);
-	return result == 0 ? unpack_sync(unpack, error) : result;
+		result = unpack_finish(staged.unpack, error);
+	return result == 0 ? unpack_sync(staged.unpack, error) : result;
 }
 
 int main(int argc, char **argv)
@@ -79,7 +93,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "stage STAGING BASE OLD.bundle NEW.bundle [DELTA]\n");
 		return ERROR_USAGE;
 	}
-	if (stage(argv + 1, argc == 6 ? argv[5] : NULL, &error) == 0)
+	if (stage(argv + 1, (size_t)argc - 1, &error) == 0)
 		return 0;
 	fprintf(stderr, "%s\n", error.text);
 	return (int)error.code;
