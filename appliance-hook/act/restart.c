@@ -1,5 +1,6 @@
 #include "appliance-hook/act/restart.h"
 
+#include <signal.h>
 #include <string.h>
 #include <time.h>
 
@@ -36,11 +37,16 @@ void restart_wait(const struct hook_settings *settings)
 static int ask(struct run *run, struct error *error)
 {
 	const struct hook_settings *settings = run->layout->settings;
+	const struct sigaction end = {.sa_handler = SIG_DFL};
+	struct sigaction before;
 	int status = units_reboot(settings, error);
 
 	if (status < 0)
 		return status;
+	/* A machine that goes down asks first, and would wait for whoever does not listen. */
+	sigaction(SIGTERM, &end, &before);
 	restart_wait(settings);
+	sigaction(SIGTERM, &before, NULL);
 	return error_set(error, ERROR_NOT_NOW, "restart", "the machine still runs %lld s after it was to restart",
 			 (long long)settings->units_reboot_within);
 }

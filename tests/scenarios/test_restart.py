@@ -1,82 +1,9 @@
 """Releases that restart the machine: the appliance goes down in the middle of its upgrade, everything of it, and comes
 back with another boot id. The support centre loses it, asks, and hears how it ended."""
-import os
-import signal
-import subprocess
-import threading
-
 import pytest
 
-from house import ALWAYS_OPEN, PROGRAMS, SECONDS, Appliance, tree_matches, wait_until
-
-BOOT_ID = "/proc/sys/kernel/random/boot_id"
-# As a machine does: first what was interrupted, then everything else. A release that holds share/deaf breaks the network.
-START = """#!/bin/sh
-mount --bind {directory}/boot_id %s || exit 1
-{hook} --config {configuration} resume
-[ -e {root}/current/share/deaf ] && alone="unshare --net"
-$alone {hook} --config {configuration} serve
-""" % BOOT_ID
-
-
-def namespaces():
-    """Why there can be no machine here, or None."""
-    if os.geteuid() != 0:
-        return "root (a machine in namespaces)"
-    words = ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc", "mount", "--bind", "/proc/version", BOOT_ID]
-    done = subprocess.run(words, capture_output=True, timeout=SECONDS)
-    return None if done.returncode == 0 else "unshare, mount (a machine in namespaces)"
-
-
-class Machine(Appliance):
-    """An appliance whose every process lives in one process namespace: ending its first ends them all, as a power cut
-    does. The configured reboot command asks for it."""
-
-    def __init__(self, house, centre, publisher, name="box1"):
-        directory = house.directory / name
-        asked = directory / "reboot-asked"
-        super().__init__(house, centre, publisher, name, units="reboot = /bin/touch %s\nreboot_within = %ds\n" % (asked, SECONDS))
-        text = self.configuration.read_text()
-        self.configuration.write_text(text + "[hub]\njitter = 0\nback_within = 8s\n")
-        self.asked, self.boots, self.ends, self.power = asked, 0, threading.Event(), threading.Lock()
-        self.script = self.directory / "start"
-        self.script.write_text(START.format(directory=self.directory, hook=PROGRAMS["appliance-hook"], root=self.root,
-                                            configuration=self.configuration))
-        self.script.chmod(0o755)
-        self.thread = threading.Thread(target=self.attend, daemon=True)
-
-    def power_on(self):
-        self.boots += 1
-        (self.directory / "boot_id").write_text("00000000-0000-4000-8000-%012d\n" % self.boots)
-        self.process = self.house.start("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", self.script,
-                                        log=self.log)
-
-    def restart(self):
-        with self.power:
-            self.house.stop(self.process, signal.SIGKILL)
-            self.asked.unlink(missing_ok=True)
-            self.power_on()
-
-    def attend(self):
-        while not self.ends.wait(0.05):
-            if self.asked.exists():
-                self.restart()
-
-    def inside(self, *words):
-        """A command of the appliance's own, which goes down with it."""
-        first = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout.split()[0]
-        return subprocess.run(["nsenter", "--target", first, "--pid", "--mount", str(PROGRAMS["appliance-hook"]), "--config",
-                               str(self.configuration), *words], capture_output=True, text=True, timeout=SECONDS)
-
-    def serve(self, variables=None):
-        self.power_on()
-        self.thread.start()
-        wait_until("the hook answers", lambda: (self.state / "control.sock").exists())
-
-    def close(self):
-        self.ends.set()
-        self.thread.join(SECONDS)
-        self.house.stop(self.process, signal.SIGKILL)
+from house import ALWAYS_OPEN, SECONDS, tree_matches, wait_until
+from machine import Machine, namespaces
 
 
 @pytest.fixture
