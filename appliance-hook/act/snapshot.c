@@ -185,13 +185,21 @@ static int copy_whole(int from, int parent, const char *name, struct error *erro
 	return status == 0 ? file_rename_at(parent, part, parent, name, error) : status;
 }
 
+/* Gone for good: the journal, which may lie on another file system, is about to say that nothing is left to do. */
+static int remove_copied(int parent, const char *old, struct error *error)
+{
+	int status = file_remove_tree_at(parent, old, error);
+
+	return status == 0 ? file_sync_directory(parent, error) : status;
+}
+
 /* Moves what was taken away to where it is kept; copies when that is another file system. */
 static int set_aside(int parent, const char *old, int aside, const char *index, struct error *error)
 {
 	CLEANUP(file_close) int fd = -1;
 
 	if (is_there(aside, index))
-		return file_remove_tree_at(parent, old, error); /* copied before the last interruption */
+		return remove_copied(parent, old, error); /* copied before the last interruption */
 	int status = point_pass("act.restore.aside", error);
 	if (status < 0)
 		return status;
@@ -205,7 +213,7 @@ static int set_aside(int parent, const char *old, int aside, const char *index, 
 	if (fd < 0)
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "read", "%s cannot be opened", old);
 	status = copy_whole(fd, aside, index, error);
-	return status == 0 ? file_remove_tree_at(parent, old, error) : status;
+	return status == 0 ? remove_copied(parent, old, error) : status;
 }
 
 /* The snapshot itself, by a rename that needs no room and no time; a copy of it where data lies on another file system.
