@@ -26,8 +26,11 @@ static int activate(const struct layout *layout, const char *version, struct err
 	struct stat status;
 	int result = layout_current(layout, current, error);
 
-	if (result < 0 || strcmp(current, version) == 0)
+	if (result < 0)
 		return result;
+	/* Whoever renamed it may have been killed before it was durable. */
+	if (strcmp(current, version) == 0)
+		return file_sync_directory(layout->root, error);
 	if (fstatat(layout->releases, version, &status, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(status.st_mode))
 		return error_set(error, ERROR_DATA, "missing", "release %s is not on this appliance", version);
 	snprintf(target, sizeof target, "releases/%s", version);

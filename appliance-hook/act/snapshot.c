@@ -252,8 +252,11 @@ static int restore_one(int snapshot, int aside, const char *index, const char *p
 	snprintf(new, sizeof new, ".%s.%s.new", place.name, discard);
 	snprintf(old, sizeof old, ".%s.%s.old", place.name, discard);
 	bool has_old = is_there(place.parent, old), has_data = is_there(place.parent, place.name);
-	if (!has_old && is_there(aside, index))
-		return 0;
+	if (!has_old && is_there(aside, index)) {
+		/* Whoever came this far may have been killed before it was durable. */
+		status = file_sync_directory(aside, error);
+		return status == 0 ? file_sync_directory(place.parent, error) : status;
+	}
 	if (has_old && has_data)
 		return set_aside(place.parent, old, aside, index, error);
 	if (!is_there(place.parent, new))

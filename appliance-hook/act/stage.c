@@ -174,8 +174,8 @@ static int own_part(const struct seal *seal, int directory, enum manifest_root r
 	return status == 0 ? tree_seal(directory, seal->manifest, root, error) : status;
 }
 
-/* From the top: once the directory is root's and closed, nobody comes in any more by its name; tree_seal then takes what
- * is below, and what some open descriptor could still change is found by the seal. */
+/* From the top: once the directory is root's and closed, nobody comes in any more by its name; tree_seal then takes
+ * what is below, and what some open descriptor could still change is found by the seal. */
 static int own(struct seal *seal, struct error *error)
 {
 	CLEANUP(file_close) int tree = -1;
@@ -267,7 +267,8 @@ static int meet_standing(const struct seal *seal, const struct journal_state *st
 		hash_to_hex(found, sizeof found, hex);
 		if (strcmp(hex, seal->sha256) == 0 && layout_verify(seal->layout, seal->version, &ignored) == 0) {
 			*ret_same = true;
-			return 0;
+			/* Whoever put it there may have been killed before it was durable. */
+			return file_sync_filesystem(seal->layout->releases, error);
 		}
 	}
 	if (strcmp(state->fallback, seal->version) == 0)

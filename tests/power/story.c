@@ -8,11 +8,13 @@
 #include <unistd.h>
 
 #include "appliance-hook/act/stage.h"
+#include "base/file.h"
 #include "release/delta.h"
 #include "tests/unit/act/machine.h"
 
 #define LEDGER_LINES 12000
 #define BULK_FILES   6
+#define RESUME_MS    60000 /* a watcher may be at it */
 #define LONG_LINES   150
 #define LONG_LINE    7600
 
@@ -252,6 +254,64 @@ static void do_rollback(struct fixture *fixture, struct tape *tape)
 		fail_msg("the rollback: %s", error.text);
 }
 
+/* In a process that is killed between a change and its sync; then somebody resumes, and finds the change made. */
+static void be_killed(struct fixture *fixture, struct tape *tape,
+		      void (*deed)(struct fixture *fixture, struct tape *tape), const char *fault)
+{
+	struct resume_report report = {0};
+	struct error error = {0};
+	int status = 0;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		setenv("NIGHTSHIFT_FAULT", fault, 1);
+		deed(fixture, tape);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+#ifdef NIGHTSHIFT_FAULT_POINTS
+	assert_true(WIFSIGNALED(status));
+#endif
+	if (resume_run(&fixture->layout, RESUME_MS, &report, &error) < 0)
+		fail_msg("resume: %s", error.text);
+}
+
+static void do_killed_rollback(struct fixture *fixture, struct tape *tape)
+{
+	be_killed(fixture, tape, do_rollback, "act.slot.sync=kill");
+}
+
+static void be_filled(struct fixture *fixture, unsigned kind)
+{
+	char sha256[HASH_HEX_SIZE];
+
+	be_adopted(fixture, kind);
+	fixture_fill_packed(fixture, "1.1", sha256);
+}
+
+static void do_seal(struct fixture *fixture, struct tape *tape UNUSED)
+{
+	struct error error = {0};
+	CLEANUP(file_close)
+	int staging = openat(fixture->layout.releases, LAYOUT_STAGING "1.1", O_RDONLY | O_DIRECTORY);
+	CLEANUP(buffer_free) struct buffer manifest = BUFFER_INIT(MANIFEST_BYTES_MOST);
+	uint8_t hash[HASH_SIZE];
+	char sha256[HASH_HEX_SIZE];
+
+	assert_int_equal(file_read_at(staging, "manifest.json", &manifest, &error), 0);
+	hash_bytes(HASH_SHA256, manifest.data, manifest.size, hash);
+	hash_to_hex(hash, sizeof hash, sha256);
+	if (stage_seal(&fixture->layout, "1.1", sha256, &error) < 0)
+		fail_msg("1.1 cannot be sealed: %s", error.text);
+}
+
+/* The second line that a seal writes says that it is done. */
+static void do_killed_seal(struct fixture *fixture, struct tape *tape)
+{
+	be_killed(fixture, tape, do_seal, "act.journal.sync:2=kill");
+}
+
 #define MIGRATES (FIXTURE_HOOKS | FIXTURE_MIGRATION)
 
 const struct story stories[] = {
@@ -270,6 +330,10 @@ const struct story stories[] = {
 	{"switch that trims", be_staged_again, FIXTURE_HOOKS, do_switch_again, NULL, "1.1", "1.2", JOURNAL_COMMITTED,
 	 "1.2", ""},
 	{"rollback", be_committed, FIXTURE_HOOKS, do_rollback, NULL, "1.1", "1.0", JOURNAL_ROLLED_BACK, "1.0", ""},
+	{"seal killed and looked at", be_filled, FIXTURE_HOOKS, do_killed_seal, stage, "1.0", "1.1", JOURNAL_STAGED,
+	 "1.0", "1.1"},
+	{"rollback killed and resumed", be_committed, FIXTURE_HOOKS, do_killed_rollback, NULL, "1.1", "1.0",
+	 JOURNAL_ROLLED_BACK, "1.0", ""},
 	{"rollback with data", be_committed, MIGRATES, do_rollback, NULL, "1.1", "1.0", JOURNAL_ROLLED_BACK, "1.0", ""},
 };
 const size_t story_count = ARRAY_SIZE(stories);
@@ -308,7 +372,7 @@ static void resume(const struct story *story, struct fixture *fixture)
 
 	if (story->kind & FIXTURE_REBOOT)
 		machine_settle(fixture);
-	else if (resume_run(&fixture->layout, 0, &report, &error) < 0)
+	else if (resume_run(&fixture->layout, RESUME_MS, &report, &error) < 0)
 		fail_msg("resume: %s", error.text);
 }
 
