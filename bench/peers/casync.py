@@ -5,7 +5,7 @@ import shutil
 from cost import Cost
 from pairs import emptied
 
-WITH = ["--without=all", "--with=permissions", "--with=symlinks"]
+WITH = ["--with=permissions", "--with=symlinks"]
 
 
 def make_store(pair, side):
