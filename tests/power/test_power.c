@@ -311,8 +311,8 @@ static size_t find_begun(const struct tape *tape)
 
 static void tell_tally(const char *what, const struct tally *tally)
 {
-	print_message("sweep: power, %s: %zu flush points, %zu torn points, %zu resumes cut:", what, tally->flushes,
-		      tally->torn, tally->resumes);
+	print_message("%s: %zu flush points, %zu torn points, %zu resumes cut:", what, tally->flushes, tally->torn,
+		      tally->resumes);
 	for (size_t i = 0; i < WHOLE_VERDICTS; i++)
 		print_message(" %zu %s%s", tally->verdicts[i], whole_name((enum whole_verdict)i),
 			      i + 1 < WHOLE_VERDICTS ? "," : ";");
@@ -354,11 +354,13 @@ static void test_power(void **state)
 			pace.again = 0;
 		replay(&errand, tape, &blank, find_begun(tape), &pace, &tally);
 		tape_free(&tape);
-		snprintf(what, sizeof what, "%s, %s", errand.storage->name, stories[i].name);
+		snprintf(what, sizeof what, "power, %s, %s", errand.storage->name, stories[i].name);
 		tell_tally(what, &tally);
 		add_tally(&all, &tally);
 	}
-	tell_tally(any->storage->name, &all);
+	/* This one is for whoever reads the report of all tests. */
+	snprintf(what, sizeof what, "sweep: power, %s", any->storage->name);
+	tell_tally(what, &all);
 	assert_true(any->story || all.flushes + all.torn >= 50);
 	assert_int_equal(all.verdicts[WHOLE_OLD] + all.verdicts[WHOLE_NEW], all.flushes + all.torn);
 	assert_int_equal(all.damaged, 0);
