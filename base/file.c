@@ -30,6 +30,8 @@ void file_close(int *fd)
 
 int file_read_fd(int fd, const char *name, struct buffer *ret_content, struct error *error)
 {
+	if (fault_point("file.read") < 0)
+		return error_set_errno(error, ERROR_DATA, "read", "%s cannot be read", name);
 	for (;;) {
 		size_t room_size = 64 * 1024;
 		uint8_t *room = NULL;
@@ -77,6 +79,8 @@ int file_write_fd(int fd, const char *name, const void *bytes, size_t size, stru
 {
 	const uint8_t *rest = bytes;
 
+	if (fault_point("file.write") < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be written", name);
 	while (size) {
 		ssize_t put = write(fd, rest, size);
 		if (put < 0 && errno == EINTR)
@@ -173,8 +177,10 @@ int file_open_beneath(int directory, const char *path, int flags, mode_t mode, i
 		.resolve = (uint64_t)(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS),
 	};
 	int tries = 0;
-	long fd;
+	long fd = -1;
 
+	if (fault_point("file.open") < 0)
+		return error_set_errno(error, ERROR_DATA, "path", "%s cannot be opened beneath its directory", path);
 	do /* EAGAIN: something was renamed on the way */
 		fd = syscall(SYS_openat2, directory, path, &how, sizeof how);
 	while (fd < 0 && (errno == EINTR || (errno == EAGAIN && ++tries < FILE_OPEN_TRIES)));
@@ -204,7 +210,7 @@ int file_open_parent_beneath(int directory, const char *path, bool make, int *re
 		int status = file_open_parent_beneath(directory, part, false, &parent, &name, error);
 		if (status < 0)
 			return status;
-		if (mkdirat(parent, name, 0755) < 0 && errno != EEXIST)
+		if (fault_point("file.mkdir") < 0 || (mkdirat(parent, name, 0755) < 0 && errno != EEXIST))
 			return error_set_errno(error, ERROR_CANNOT_CREATE, "directory", "directory %s cannot be made",
 					       part);
 	}

@@ -5,6 +5,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/fault.h"
+
 void hash_begin(struct hash_state *state, enum hash_kind kind)
 {
 	state->kind = kind;
@@ -46,6 +48,8 @@ int hash_file(enum hash_kind kind, int fd, const char *name, uint8_t ret_hash[st
 	uint8_t chunk[128 * 1024];
 	uint64_t size = 0;
 
+	if (fault_point("hash.read") < 0)
+		return error_set_errno(error, ERROR_DATA, "read", "%s cannot be read", name);
 	hash_begin(&state, kind);
 	for (;;) {
 		ssize_t got = pread(fd, chunk, sizeof chunk, (off_t)size);

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/file.h"
 
 #define PROCESS_FDS_MOST       16
@@ -85,6 +86,8 @@ int process_start_role(const struct process_role *role, pid_t *ret_pid, struct e
 
 	if (role->fd_count >= PROCESS_FDS_MOST)
 		return error_set(error, ERROR_BUG, "process", "%s was given too many descriptors", role->title);
+	if (fault_point("process.start") < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "process", "%s cannot be started", role->title);
 	pid_t pid = fork();
 	if (pid < 0)
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "process", "%s cannot be started", role->title);
@@ -113,6 +116,8 @@ int process_send(int socket, const void *bytes, size_t size, int fd, struct erro
 		head->cmsg_len = CMSG_LEN(sizeof fd);
 		memcpy(CMSG_DATA(head), &fd, sizeof fd);
 	}
+	if (fault_point("process.send") < 0)
+		return error_set_errno(error, ERROR_UNREACHABLE, "closed", "the other process cannot be reached");
 	do
 		sent = sendmsg(socket, &message, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
@@ -135,6 +140,8 @@ int process_receive(int socket, void *bytes, size_t capacity, size_t *ret_size, 
 	int fd = -1;
 	ssize_t got;
 
+	if (fault_point("process.read") < 0)
+		return error_set_errno(error, ERROR_UNREACHABLE, "closed", "the other process cannot be read");
 	do
 		got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
 	while (got < 0 && errno == EINTR);

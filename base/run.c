@@ -32,7 +32,8 @@ static void command_child(const char *const *argv, const char *const *environmen
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (directory && chdir(directory) < 0)
 		_exit(127);
-	execvpe(argv[0], (char *const *)argv, closed);
+	if (fault_point("process.exec") == 0)
+		execvpe(argv[0], (char *const *)argv, closed);
 	_exit(127);
 }
 

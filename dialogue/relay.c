@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "base/fault.h"
 #include "base/file.h"
 
 struct relay {
@@ -70,6 +71,10 @@ static size_t push(struct relay *relay, const void *bytes, size_t size)
 
 	if (relay->gone || !size)
 		return size;
+	if (fault_point("relay.send") < 0) {
+		relay->gone = true;
+		return size;
+	}
 	do
 		sent = send(relay->fd, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT);
 	while (sent < 0 && errno == EINTR);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/file.h"
 
 #define STREAM_READ_SIZE   (64 * 1024)
@@ -111,6 +112,8 @@ int stream_flush(struct stream *stream, bool *ret_pending, struct error *error)
 {
 	size_t written = 0;
 
+	if (stream->output.size > 0 && fault_point("stream.send") < 0)
+		return error_set_errno(error, ERROR_UNREACHABLE, "closed", "the stream is closed");
 	while (written < stream->output.size) {
 		ssize_t put =
 			send(stream->fd, stream->output.data + written, stream->output.size - written, MSG_NOSIGNAL);

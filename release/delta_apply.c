@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/file.h"
 #include "release/blob.h"
 #include "release/delta_number.h"
@@ -26,6 +27,8 @@ struct delta {
 static int read_at(int fd, uint64_t offset, void *bytes, size_t size, struct error *error)
 {
 	uint8_t *rest = bytes;
+	if (fault_point("delta.read") < 0)
+		return error_set_errno(error, ERROR_DATA, "read", "the delta cannot be read");
 	while (size > 0) {
 		ssize_t got = pread(fd, rest, size, (off_t)offset);
 		if (got < 0 && errno == EINTR)

@@ -70,7 +70,7 @@ static void take_lines(struct progress *progress, const struct manifest *manifes
 static int cut_torn_line(const struct progress *progress, const struct buffer *standing, struct error *error)
 {
 	const uint8_t *end = memrchr(standing->data, '\n', standing->size);
-	if (ftruncate(progress->fd, (off_t)(end - standing->data + 1)) < 0)
+	if (fault_point("progress.cut") < 0 || ftruncate(progress->fd, (off_t)(end - standing->data + 1)) < 0)
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "progress cannot be cut");
 	return 0;
 }

@@ -46,6 +46,8 @@ static int open_whole(struct folder *folder, int root, const struct manifest_ent
 static bool read_at(int fd, uint64_t offset, void *bytes, size_t size)
 {
 	uint8_t *rest = bytes;
+	if (fault_point("staging.read") < 0)
+		return false;
 	while (size > 0) {
 		ssize_t got = pread(fd, rest, size, (off_t)offset);
 		if (got < 0 && errno == EINTR)
@@ -269,7 +271,8 @@ static bool share_name(const struct staging *staging, struct staging_hand *hand,
 	       (status.st_mode & 07777) == entry->mode && owner != NULL &&
 	       (geteuid() != 0 || (status.st_uid == owner->id && status.st_gid == owner->id)) &&
 	       folder_enter(&hand->to, staging->roots[entry->root], entry->path, &parent, &name, &ignored) == 0 &&
-	       file_remove_tree_at(parent, name, &ignored) == 0 && linkat(source, source_name, parent, name, 0) == 0;
+	       file_remove_tree_at(parent, name, &ignored) == 0 && fault_point("staging.share") == 0 &&
+	       linkat(source, source_name, parent, name, 0) == 0;
 }
 
 static bool share_extents(struct staging *staging, struct staging_hand *hand, int source,

@@ -72,6 +72,8 @@ static int fill_apart(int staging, const struct manifest *manifest, struct bundl
 		outcome.status = sandbox_enter(SANDBOX_FILES, "adopt", &outcome.error);
 		if (outcome.status == 0)
 			outcome.status = fill(staging, manifest, bundle, tree, &outcome.error);
+		if (fault_point("act.adopt.tell") < 0)
+			_exit(1);
 		_exit(write(pipes[1], &outcome, sizeof outcome) == (ssize_t)sizeof outcome ? 0 : 1);
 	}
 	close(pipes[1]);

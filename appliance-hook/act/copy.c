@@ -51,7 +51,7 @@ static int copy_status(int from, int to, const struct stat *status, const char *
 {
 	const struct timespec times[2] = {status->st_atim, status->st_mtim};
 
-	if (geteuid() == 0 && fchown(to, status->st_uid, status->st_gid) < 0)
+	if (fault_point("act.copy.status") < 0 || (geteuid() == 0 && fchown(to, status->st_uid, status->st_gid) < 0))
 		return refuse(error, name, "the owner cannot be kept");
 	int result = copy_attributes(from, to, name, error);
 	if (result < 0)
@@ -92,7 +92,13 @@ static int copy_content(int from, int to, off_t size, const char *name, struct e
 {
 	off_t at = 0;
 
-	if (size == 0 || ioctl(to, FICLONE, from) == 0)
+	if (size == 0)
+		return 0;
+	if (fault_point("act.copy.read") < 0)
+		return refuse(error, name, "the bytes cannot be read");
+	if (fault_point("act.copy.write") < 0)
+		return refuse(error, name, "the bytes cannot be written");
+	if (ioctl(to, FICLONE, from) == 0)
 		return 0;
 	if (ftruncate(to, size) < 0)
 		return refuse(error, name, "no room");
@@ -145,7 +151,7 @@ static int copy_link(int from, int to, const char *name, const struct stat *stat
 	if (size < 0)
 		return refuse(error, name, "the link cannot be read");
 	target[size] = '\0';
-	if (symlinkat(target, to, name) < 0 ||
+	if (fault_point("act.copy.link") < 0 || symlinkat(target, to, name) < 0 ||
 	    (geteuid() == 0 && fchownat(to, name, status->st_uid, status->st_gid, AT_SYMLINK_NOFOLLOW) < 0))
 		return refuse(error, name, "the link cannot be made");
 	return 0;
@@ -165,7 +171,7 @@ static int copy_entry(int from, int to, const char *name, unsigned depth, struct
 	case S_IFSOCK:
 		return 0; /* means nothing without the process that made it */
 	case S_IFIFO:
-		if (mkfifoat(to, name, 0600) < 0 ||
+		if (fault_point("act.copy.pipe") < 0 || mkfifoat(to, name, 0600) < 0 ||
 		    (geteuid() == 0 && fchownat(to, name, status.st_uid, status.st_gid, AT_SYMLINK_NOFOLLOW) < 0) ||
 		    fchmodat(to, name, status.st_mode & 07777, 0) < 0)
 			return refuse(error, name, "the pipe cannot be made");
@@ -178,7 +184,7 @@ static int copy_entry(int from, int to, const char *name, unsigned depth, struct
 	CLEANUP(file_close) int in = openat(from, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (in < 0)
 		return refuse(error, name, "cannot be read");
-	if (mkdirat(to, name, 0700) < 0)
+	if (fault_point("act.copy.mkdir") < 0 || mkdirat(to, name, 0700) < 0)
 		return refuse(error, name, "cannot be made");
 	CLEANUP(file_close) int out = openat(to, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (out < 0)
@@ -211,7 +217,7 @@ static int copy_directory(int from, int to, unsigned depth, struct error *error)
 
 	if (depth > COPY_DEPTH_MOST)
 		return error_set(error, ERROR_DATA, "data", "directories lie more than %d deep", COPY_DEPTH_MOST);
-	if (!listing)
+	if (!listing || fault_point("act.copy.read") < 0)
 		return refuse(error, "a directory", "cannot be listed");
 	for (;;) {
 		errno = 0;
@@ -233,7 +239,7 @@ int copy_tree(int from, int parent, const char *name, struct error *error)
 
 	if (fstat(from, &status) < 0)
 		return refuse(error, name, "cannot be read");
-	if (mkdirat(parent, name, 0700) < 0)
+	if (fault_point("act.copy.mkdir") < 0 || mkdirat(parent, name, 0700) < 0)
 		return refuse(error, name, "cannot be made");
 	to = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (to < 0)

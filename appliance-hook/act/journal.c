@@ -133,7 +133,8 @@ static int turn(int directory, const struct journal_state *state, struct error *
 		status = point_pass("act.journal.turn", error);
 	if (status == 0 && unlinkat(directory, JOURNAL_BEFORE, 0) < 0 && errno != ENOENT)
 		status = error_set_errno(error, ERROR_CANNOT_CREATE, "journal", "%s cannot go", JOURNAL_BEFORE);
-	if (status == 0 && linkat(directory, JOURNAL_FILE, directory, JOURNAL_BEFORE, 0) < 0)
+	if (status == 0 &&
+	    (fault_point("act.journal.keep") < 0 || linkat(directory, JOURNAL_FILE, directory, JOURNAL_BEFORE, 0) < 0))
 		status = error_set_errno(error, ERROR_CANNOT_CREATE, "journal", "the journal cannot be kept");
 	return status == 0 ? file_rename_at(directory, JOURNAL_NEXT, directory, JOURNAL_FILE, error) : status;
 }

@@ -81,7 +81,8 @@ static int make_staging(const struct layout *layout, const char *name, uid_t uid
 	if (status < 0)
 		return status;
 	fd = openat(layout->releases, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || (geteuid() == 0 && fchown(fd, uid, gid) < 0) || fchmod(fd, 0700) < 0)
+	if (fd < 0 || fault_point("act.stage.give") < 0 || (geteuid() == 0 && fchown(fd, uid, gid) < 0) ||
+	    fchmod(fd, 0700) < 0)
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "stage", "%s cannot be given to its filler", name);
 	*ret_fd = fd;
 	fd = -1;

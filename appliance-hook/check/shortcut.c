@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "release/delta.h"
@@ -110,6 +111,8 @@ static int tell(struct fetch *fetch, struct error *error)
 static int write_at_end(struct fetch *fetch, const void *bytes, size_t size, struct error *error)
 {
 	const uint8_t *rest = bytes;
+	if (fault_point("check.delta.write") < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "the delta cannot be written");
 	while (size > 0) {
 		ssize_t put = pwrite(fetch->fd, rest, size, (off_t)fetch->at);
 		if (put < 0 && errno == EINTR)
@@ -246,7 +249,7 @@ static int fetch_and_apply(struct fetch *fetch, const char *file, const struct r
 	else
 		result = apply(fetch->verify, fetch, unpack, base, base_manifest, error);
 	/* Applied or of no use. */
-	if (result == 0 && unlinkat(staging, file, 0) < 0)
+	if (result == 0 && (fault_point("check.delta.remove") < 0 || unlinkat(staging, file, 0) < 0))
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "the delta cannot be removed");
 	return result;
 }

@@ -9,6 +9,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/fault.h"
 
 #define REPLY_MOST    8192
 #define PASSWORD_MOST 255
@@ -103,6 +104,8 @@ static int send_all(int fd, const void *bytes, size_t size, int64_t deadline, st
 		int status = wait_for(fd, POLLOUT, deadline, error);
 		if (status < 0)
 			return status;
+		if (fault_point("proxy.send") < 0)
+			return error_set_errno(error, ERROR_UNREACHABLE, "proxy", "the proxy closed");
 		ssize_t count = send(fd, (const uint8_t *)bytes + sent, size - sent, MSG_NOSIGNAL);
 		if (count < 0 && errno != EAGAIN && errno != EINTR)
 			return error_set_errno(error, ERROR_UNREACHABLE, "proxy", "the proxy closed");
