@@ -167,13 +167,14 @@ static const struct step {
 	{"back-health", needs_health, health, false},
 };
 
-/* A disk that was full a moment ago: every step may be done again. */
+/* A disk that was full a moment ago, a command that was killed: every step may be done again, once. Health asks more
+ * than once by itself. */
 static int do_step(struct run *run, const struct step *step, struct error *error)
 {
 	if (!step->run)
 		return restart_machine(run, step->name, error);
 	int status = run_do_anyway(run, step->name, step->run, error);
-	return status == -ERROR_CANNOT_CREATE ? run_do_anyway(run, step->name, step->run, error) : status;
+	return status < 0 && step->run != health ? run_do_anyway(run, step->name, step->run, error) : status;
 }
 
 /* What failed before the restart is not forgotten over it. */
