@@ -69,6 +69,11 @@ void machine_open(struct fixture *fixture)
 	assert_int_equal(setenv(BOOT_VARIABLE, path, 1), 0);
 }
 
+void machine_close(void)
+{
+	unsetenv(BOOT_VARIABLE);
+}
+
 void machine_make(struct fixture *fixture, const char *extra)
 {
 	CLEANUP(free_pointer) char *text = fixture_text(fixture, "hook.conf");

@@ -12,6 +12,7 @@
 void machine_make(struct fixture *fixture, const char *extra);
 /* Around one that was made so before, in another process or on another disk. */
 void machine_open(struct fixture *fixture);
+void machine_close(void); /* back to the boot id of this very machine */
 
 int machine_boots(struct fixture *fixture);
 /* Power is cut: the watchers die, the boot id is another. Nobody has resumed yet. */

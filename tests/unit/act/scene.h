@@ -13,9 +13,10 @@ struct scene {
 	const char *before;                                       /* the version that runs before it; "" none */
 	const char *then;                                         /* and after an undisturbed one */
 	enum journal_stage ends;                                  /* where an undisturbed one ends */
+	bool machine; /* in a box of machine.h: the deed goes on over restarts, and settles by itself */
 };
 
-#define SCENE_COUNT 7
+#define SCENE_COUNT 11
 extern const struct scene scene_table[SCENE_COUNT];
 
 #endif
