@@ -28,19 +28,64 @@
 #define ATTACH_TRIES  64
 #define UNMOUNT_TRIES 200
 
+/* Other tests take loop devices, too: the free one that was named may be gone. -1 with errno. */
+static int attach(int backing, char ret_device[static 32])
+{
+	CLEANUP(file_close) int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	const struct loop_config config = {
+		.fd = (uint32_t)backing, .block_size = 512, .info = {.lo_flags = LO_FLAGS_AUTOCLEAR}};
+
+	for (int tries = 0; control >= 0 && tries < ATTACH_TRIES; tries++) {
+		int number = ioctl(control, LOOP_CTL_GET_FREE);
+		if (number < 0)
+			return -1;
+		snprintf(ret_device, 32, "/dev/loop%d", number);
+		CLEANUP(file_close) int loop = open(ret_device, O_RDWR | O_CLOEXEC);
+		if (loop >= 0 && ioctl(loop, LOOP_CONFIGURE, &config) == 0) {
+			int kept = loop;
+			loop = -1;
+			return kept;
+		}
+		usleep(1000);
+	}
+	return -1;
+}
+
+static pid_t clone_apart(void)
+{
+	return (pid_t)syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | SIGCHLD, NULL, NULL, NULL, NULL);
+}
+
+/* Not one of a user namespace, who may not mount what lies on a disk. */
+static bool is_root(void)
+{
+	CLEANUP(buffer_free) struct buffer map = BUFFER_INIT(4096);
+	unsigned inside = 1, outside = 1, count = 0;
+	struct error ignored;
+
+	return geteuid() == 0 && file_read_at(AT_FDCWD, "/proc/self/uid_map", &map, &ignored) == 0 &&
+	       buffer_append(&map, "", 1, &ignored) == 0 &&
+	       sscanf((const char *)map.data, "%u %u %u", &inside, &outside, &count) == 3 && inside == 0 &&
+	       outside == 0 && count == ~0U;
+}
+
 const char *rig_lacks(void)
 {
-	if (geteuid() != 0)
+	CLEANUP(file_close) int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	CLEANUP(file_close) int disk = memfd_create("trial", MFD_CLOEXEC);
+	CLEANUP(file_close) int loop = -1;
+	char device[32];
+
+	if (!is_root())
 		return "needs root, to mount";
-	if (access("/dev/fuse", R_OK | W_OK) < 0)
+	if (fuse < 0)
 		return "needs /dev/fuse";
-	if (access("/dev/loop-control", R_OK | W_OK) < 0)
-		return "needs /dev/loop-control";
-	int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC), loop = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-	bool opens = fuse >= 0 && loop >= 0;
-	file_close(&fuse);
-	file_close(&loop);
-	return opens ? NULL : "needs /dev/fuse and /dev/loop-control, which cannot be opened here";
+	if (disk < 0 || ftruncate(disk, 1024 * 1024) < 0 || (loop = attach(disk, device)) < 0)
+		return "needs loop devices";
+	pid_t pid = clone_apart();
+	if (pid == 0)
+		_exit(0);
+	return pid > 0 && waitpid(pid, NULL, 0) == pid ? NULL : "needs namespaces for its mounts and processes";
 }
 
 static void become(const char *const words[], const int *files, size_t count, int output)
@@ -70,7 +115,7 @@ struct rig rig_start(const char *const words[], const int *files, size_t count)
 	struct rig rig = {.output = memfd_create("said", MFD_CLOEXEC)};
 
 	assert_true(rig.output >= 0 && count <= FILES_MOST);
-	rig.pid = (pid_t)syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | SIGCHLD, NULL, NULL, NULL, NULL);
+	rig.pid = clone_apart();
 	if (rig.pid == 0)
 		become(words, files, count, rig.output);
 	if (rig.pid < 0)
@@ -120,28 +165,12 @@ void rig_begin(const char *directory)
 	}
 }
 
-/* Other tests take loop devices, too: the free one that was named may be gone. */
 int rig_attach(int backing, char ret_device[static 32])
 {
-	CLEANUP(file_close) int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-	const struct loop_config config = {
-		.fd = (uint32_t)backing, .block_size = 512, .info = {.lo_flags = LO_FLAGS_AUTOCLEAR}};
+	int loop = attach(backing, ret_device);
 
-	must(control, "/dev/loop-control");
-	for (int tries = 0; tries < ATTACH_TRIES; tries++) {
-		int number = ioctl(control, LOOP_CTL_GET_FREE);
-		must(number, "there is no free loop device");
-		snprintf(ret_device, 32, "/dev/loop%d", number);
-		CLEANUP(file_close) int loop = open(ret_device, O_RDWR | O_CLOEXEC);
-		if (loop >= 0 && ioctl(loop, LOOP_CONFIGURE, &config) == 0) {
-			int kept = loop;
-			loop = -1;
-			return kept;
-		}
-		usleep(1000);
-	}
-	fail_msg("no loop device can be had: %s", strerror(errno));
-	return -1;
+	must(loop, "no loop device can be had");
+	return loop;
 }
 
 static const char *const mounts[] = {"box", "box/state"};
