@@ -7,7 +7,10 @@
  *
  * A part is one zstd frame over stretches of new contents with stretches of old ones as its prefix: like files share
  * one, a large file has several. Long stretches that the old release has word for word are copied and in no frame. So
- * neither side ever holds more than a part's share of a file. */
+ * neither side ever holds more than a part's share of a file.
+ *
+ * The index begins with maps (delta_map.h), one for each pair of executables that gains by it: in the parts that say so
+ * the old one's stretches are rewritten by its map before they are a prefix, the new one's are restored by it. */
 #ifndef RELEASE_DELTA_H
 #define RELEASE_DELTA_H
 
@@ -20,8 +23,8 @@
 #define DELTA_BYTES_MOST  ((int64_t)64 * 1024 * 1024 * 1024)
 #define DELTA_NAME_MOST   (3 * MANIFEST_NAME_MOST + 32)
 
-/* Memory of delta_make beside manifests, and of delta_apply: parts wait for one another rather than exceed it. One part
- * alone always fits. */
+/* Memory of delta_make beside manifests, and of delta_apply beside these and 16 MiB of maps: parts wait for one another
+ * rather than exceed it. One part alone always fits. */
 #define DELTA_MAKE_MEMORY  ((size_t)960 * 1024 * 1024)
 #define DELTA_APPLY_MEMORY ((size_t)176 * 1024 * 1024)
 

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "release/branch.h"
 #include "release/delta_match.h"
 #include "release/delta_roll.h"
+#include "release/executable.h"
 
 #define READ_STEP    ((size_t)64 * 1024)
 #define COMPARE_STEP ((size_t)16 * 1024)
@@ -57,13 +57,13 @@ static int read_content(const struct delta_source *source, size_t content, uint6
 
 static int suits(const struct delta_source *source, size_t index, bool *ret_suits, struct error *error)
 {
-	uint8_t head[64];
+	uint8_t head[EXECUTABLE_HEAD];
 	uint64_t size = source->manifest->contents[index].size;
 	size_t have = size < sizeof(head) ? (size_t)size : sizeof(head);
 
 	int result = size < COPY_LEAST ? 0 : read_content(source, index, 0, head, have, error);
 	if (result == 0)
-		*ret_suits = size >= COPY_LEAST && branch_suits(head, have) == BRANCH_NONE;
+		*ret_suits = size >= COPY_LEAST && !executable_suits(head, have);
 	return result;
 }
 

@@ -14,8 +14,7 @@ struct delta_copies {
 };
 void delta_copies_free(struct delta_copies *copies);
 
-/* `matches` as delta_match gives them. Contents that a branch filter suits are left whole: their code is alike in the
- * filter's form only. */
+/* `matches` as delta_match gives them. Executables are left whole: their code is alike once it is rewritten. */
 int delta_copies_find(const struct delta_source *old, const struct delta_source *new, const size_t *matches,
 		      struct delta_copies *ret_copies, struct error *error) MUST_CHECK;
 

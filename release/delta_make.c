@@ -12,11 +12,10 @@
 #include "release/delta_group.h"
 #include "release/delta_match.h"
 #include "release/delta_number.h"
+#include "release/delta_survey.h"
 
 #define THREADS_MOST 16
 #define COPY_STEP    (1024 * 1024)
-/* A part smaller than this is made without asking whether the branch filter helps. */
-#define FILTER_LEAST ((uint64_t)16 * 1024)
 
 struct making {
 	const struct delta_make *make;
@@ -64,41 +63,6 @@ static int read_stretches(const struct delta_source *source, const struct delta_
 	return 0;
 }
 
-static void filter_stretches(enum branch branch, const struct delta_stretch *stretches, size_t count, uint8_t *bytes)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (stretches[i].source != DELTA_PATCHED)
-			continue;
-		branch_encode(branch, bytes, (size_t)stretches[i].size, stretches[i].offset);
-		bytes += stretches[i].size;
-	}
-}
-
-/* The filter that suits the largest executable of the part. */
-static int find_branch(const struct making *making, const struct delta_part *part, enum branch *ret_branch,
-		       struct error *error)
-{
-	uint64_t largest = 0;
-	*ret_branch = BRANCH_NONE;
-	for (size_t i = part->olds; i < part->olds + part->news; i++) {
-		const struct delta_stretch *stretch = &making->plan.stretches[part->first + i];
-		const struct manifest_content *content = &making->new.manifest->contents[stretch->content];
-		if (stretch->source != DELTA_PATCHED)
-			continue;
-		uint8_t head[64];
-		size_t size = content->size < sizeof(head) ? (size_t)content->size : sizeof(head);
-		int result = spool_read(&making->new.plain, content->offset, head, size, error);
-		if (result < 0)
-			return result;
-		enum branch branch = branch_suits(head, size);
-		if (branch != BRANCH_NONE && stretch->size > largest) {
-			largest = stretch->size;
-			*ret_branch = branch;
-		}
-	}
-	return 0;
-}
-
 struct sides {
 	uint8_t *prefix, *plain;
 };
@@ -118,45 +82,57 @@ static int load_sides(const struct making *making, const struct delta_part *part
 			  : read_stretches(&making->new, stretches + part->olds, part->news, sides->plain, error);
 }
 
-static void filter_sides(const struct making *making, const struct delta_part *part, enum branch branch,
-			 const struct sides *sides)
+/* Rewrites a new stretch and sees to it that it can be restored. */
+static int rewrite_new(const struct delta_map *map, uint8_t *bytes, const struct delta_stretch *stretch,
+		       bool *ret_is_same, struct error *error)
 {
-	const struct delta_stretch *stretches = &making->plan.stretches[part->first];
-	filter_stretches(branch, stretches, part->olds, sides->prefix);
-	filter_stretches(branch, stretches + part->olds, part->news, sides->plain);
+	size_t size = (size_t)stretch->size;
+	CLEANUP(free_pointer) uint8_t *copy = malloc(size);
+
+	if (copy == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to make a delta");
+	memcpy(copy, bytes, size);
+	int result = delta_map_rewrite(map, DELTA_NEW, bytes, size, stretch->offset, error);
+	if (result == 0)
+		result = delta_map_restore(map, bytes, size, stretch->offset, error);
+	if (result < 0)
+		return result;
+	*ret_is_same = memcmp(copy, bytes, size) == 0;
+	return delta_map_rewrite(map, DELTA_NEW, bytes, size, stretch->offset, error);
 }
 
-static int patch(const struct delta_part *part, const struct sides *sides, bool quick, struct buffer *ret_stored,
+/* Both sides as their maps say, where some have one and all that are new can be restored; else they stay as they are.
+ */
+static int rewrite_sides(const struct making *making, const struct delta_part *part, const struct sides *sides,
+			 bool *ret_rewritten, struct error *error)
+{
+	uint8_t *prefix = sides->prefix, *plain = sides->plain;
+	bool is_same = true, rewritten = false;
+	int result = 0;
+
+	for (size_t i = 0; result == 0 && is_same && i < part->olds + part->news; i++) {
+		const struct delta_stretch *stretch = &making->plan.stretches[part->first + i];
+		enum delta_side side = i < part->olds ? DELTA_OLD : DELTA_NEW;
+		const struct delta_map *map = delta_maps_find(&making->plan.maps, side, stretch->content);
+		uint8_t **at = side == DELTA_OLD ? &prefix : &plain;
+		if (stretch->source != DELTA_PATCHED)
+			continue;
+		if (map != NULL && side == DELTA_OLD)
+			result = delta_map_rewrite(map, side, *at, (size_t)stretch->size, stretch->offset, error);
+		else if (map != NULL)
+			result = rewrite_new(map, *at, stretch, &is_same, error);
+		rewritten |= map != NULL;
+		*at += stretch->size;
+	}
+	*ret_rewritten = rewritten && is_same;
+	return result < 0 || is_same ? result : load_sides(making, part, sides, error);
+}
+
+static int patch(const struct delta_part *part, const struct sides *sides, struct buffer *ret_stored,
 		 struct error *error)
 {
 	return blob_patch((struct blob_prefix){sides->prefix, (size_t)part->prefix}, sides->plain, (size_t)part->plain,
-			  quick, ret_stored, error);
-}
-
-/* Leaves both sides as they are to be compressed. */
-static int choose_branch(const struct making *making, const struct delta_part *part, const struct sides *sides,
-			 enum branch *ret_branch, struct error *error)
-{
-	CLEANUP(buffer_free) struct buffer without = BUFFER_INIT(0);
-	CLEANUP(buffer_free) struct buffer with = BUFFER_INIT(0);
-	enum branch branch = BRANCH_NONE;
-
-	int result = part->plain < FILTER_LEAST ? 0 : find_branch(making, part, &branch, error);
-	*ret_branch = BRANCH_NONE;
-	if (result < 0 || branch == BRANCH_NONE)
-		return result;
-	result = patch(part, sides, true, &without, error);
-	if (result < 0)
-		return result;
-	filter_sides(making, part, branch, sides);
-	result = patch(part, sides, true, &with, error);
-	if (result < 0)
-		return result;
-	if (with.size < without.size) {
-		*ret_branch = branch;
-		return 0;
-	}
-	return load_sides(making, part, sides, error);
+			  false, ret_stored, error);
 }
 
 static int make_part(struct making *making, size_t index, struct error *error)
@@ -164,7 +140,7 @@ static int make_part(struct making *making, size_t index, struct error *error)
 	CLEANUP(buffer_free) struct buffer stored = BUFFER_INIT(0);
 	CLEANUP(free_sides) struct sides sides = {0};
 	struct delta_part *part = &making->plan.parts[index];
-	enum branch branch = BRANCH_NONE;
+	bool rewritten = false;
 
 	sides.prefix = malloc((size_t)part->prefix + 1);
 	sides.plain = malloc((size_t)part->plain + 1);
@@ -172,13 +148,13 @@ static int make_part(struct making *making, size_t index, struct error *error)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to make a delta");
 	int result = load_sides(making, part, &sides, error);
 	if (result == 0)
-		result = choose_branch(making, part, &sides, &branch, error);
+		result = rewrite_sides(making, part, &sides, &rewritten, error);
 	if (result == 0 && part->plain > 0)
-		result = patch(part, &sides, false, &stored, error);
+		result = patch(part, &sides, &stored, error);
 	if (result < 0)
 		return result;
 	pthread_mutex_lock(&making->lock);
-	part->branch = branch;
+	part->rewritten = rewritten;
 	part->stored = stored.size;
 	hash_bytes(HASH_BLAKE2B, stored.data, stored.size, part->hash);
 	result = spool_append(&making->stored, stored.data, stored.size, &making->offsets[index], error);
@@ -387,6 +363,9 @@ int delta_make(const struct delta_make *make, struct delta_made *ret_made, struc
 	if (result == 0)
 		result = delta_group(making.old.manifest, making.new.manifest, making.matches, &making.copies,
 				     &making.plan, error);
+	if (result == 0)
+		result = delta_survey(&making.old, &making.new, making.matches, DELTA_MAKE_MEMORY, &making.plan.maps,
+				      error);
 	if (result == 0)
 		result = make_parts(&making, error);
 	if (result == 0)

@@ -15,6 +15,7 @@ void delta_plan_free(struct delta_plan *plan)
 {
 	free(plan->parts);
 	free(plan->stretches);
+	delta_maps_free(&plan->maps);
 	*plan = (struct delta_plan){0};
 }
 
@@ -119,7 +120,7 @@ static int write_part(const struct delta_plan *plan, const struct delta_part *pa
 		      const struct manifest *const sides[2], struct trail *trail, struct buffer *ret_bytes,
 		      struct error *error)
 {
-	int result = delta_number_write(ret_bytes, (uint64_t)part->branch, error);
+	int result = delta_number_write(ret_bytes, part->rewritten ? 1 : 0, error);
 	if (result == 0)
 		result = delta_number_write(ret_bytes, part->olds, error);
 	if (result == 0)
@@ -140,7 +141,9 @@ int delta_plan_write(const struct delta_plan *plan, const struct manifest *old, 
 {
 	const struct manifest *const sides[2] = {old, new};
 	struct trail trail = {0};
-	int result = delta_number_write(ret_bytes, plan->part_count, error);
+	int result = delta_maps_write(&plan->maps, ret_bytes, error);
+	if (result == 0)
+		result = delta_number_write(ret_bytes, plan->part_count, error);
 	for (size_t i = 0; result == 0 && i < plan->part_count; i++)
 		result = write_part(plan, &plan->parts[i], sides, &trail, ret_bytes, error);
 	return result;
@@ -222,13 +225,13 @@ static int read_stretch(struct reader *reader, bool is_new, struct error *error)
 
 static int read_part(struct reader *reader, struct error *error)
 {
-	uint64_t branch = 0, olds = 0, news = 0, stored = 0;
+	uint64_t rewritten = 0, olds = 0, news = 0, stored = 0;
 	int result = delta_plan_begin(&reader->plan, error);
 	if (result < 0)
 		return result;
-	if (!take(reader, &branch) || !take(reader, &olds) || !take(reader, &news))
+	if (!take(reader, &rewritten) || !take(reader, &olds) || !take(reader, &news))
 		return REFUSE(error, "the index of the delta ends early");
-	if (branch >= BRANCH_KINDS || olds > STRETCHES_MOST || news == 0 || news > STRETCHES_MOST)
+	if (rewritten > 1 || olds > STRETCHES_MOST || news == 0 || news > STRETCHES_MOST)
 		return REFUSE(error, "a part of the delta is of no known kind");
 	for (uint64_t i = 0; result == 0 && i < olds + news; i++) {
 		result = read_stretch(reader, i >= olds, error);
@@ -244,7 +247,7 @@ static int read_part(struct reader *reader, struct error *error)
 	if (stored > STORED_MOST || (stored == 0) != (part->plain == 0))
 		return error_set(error, ERROR_DATA, "length", "a part of the delta has %llu bytes, which none has",
 				 (unsigned long long)stored);
-	part->branch = (enum branch)branch;
+	part->rewritten = rewritten == 1;
 	part->stored = stored;
 	memcpy(part->hash, reader->at, HASH_SIZE);
 	reader->at += HASH_SIZE;
@@ -261,10 +264,14 @@ int delta_plan_read(const void *bytes, size_t size, const struct manifest *old, 
 	reader.made = calloc(new->content_count + 1, sizeof(*reader.made));
 	if (reader.made == NULL)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the index of a delta");
+	const size_t counts[2] = {old->content_count, new->content_count};
+	int result = delta_maps_read(&reader.at, reader.end, counts, &reader.plan.maps, error);
+	if (result < 0)
+		return result;
 	if (!delta_number_take(&reader.at, reader.end, &count) || count > PARTS_MOST)
 		return REFUSE(error, "the index of the delta does not say how many parts there are");
 	for (uint64_t i = 0; i < count; i++) {
-		int result = read_part(&reader, error);
+		result = read_part(&reader, error);
 		if (result < 0)
 			return result;
 	}

@@ -3,8 +3,8 @@
 #ifndef RELEASE_DELTA_PLAN_H
 #define RELEASE_DELTA_PLAN_H
 
-#include "release/branch.h"
 #include "release/delta.h"
+#include "release/delta_map.h"
 
 struct delta_stretch {
 	size_t content;
@@ -17,7 +17,7 @@ struct delta_stretch {
 #define DELTA_PATCHED SIZE_MAX
 
 struct delta_part {
-	enum branch branch;
+	bool rewritten;           /* as the maps of its contents say */
 	size_t first, olds, news; /* stretches: `olds` of the old release, then `news` of the new one */
 	uint64_t prefix, plain;   /* sums of the sizes of old ones and of patched ones; derived when read */
 	uint64_t copied;          /* and of copied ones */
@@ -30,6 +30,7 @@ struct delta_plan {
 	size_t part_count, part_room;
 	struct delta_stretch *stretches;
 	size_t stretch_count, stretch_room;
+	struct delta_maps maps;
 };
 void delta_plan_free(struct delta_plan *plan);
 

@@ -1,0 +1,60 @@
+/* What makes two versions of an executable alike: where each speaks of addresses, and where those of the old one went.
+ * The old file's bytes are rewritten to speak of the new file's addresses before they serve as a prefix, the new ones
+ * into the same shape before they are compressed; who applies the delta restores these. Found when the delta is made:
+ * nothing here reads an executable's own headers. */
+#ifndef RELEASE_DELTA_MAP_H
+#define RELEASE_DELTA_MAP_H
+
+#include "base/buffer.h"
+#include "release/reference.h"
+
+#define DELTA_MAP_REGIONS_MOST 64
+/* Of all the maps of a delta. */
+#define DELTA_MAP_SHIFTS_MOST ((size_t)1 << 20)
+
+enum delta_side { DELTA_OLD, DELTA_NEW };
+
+/* Addresses from here to the next shift's moved by so much, modulo 2^64. */
+struct delta_shift {
+	uint64_t from, shift;
+};
+
+struct delta_map {
+	size_t contents[2]; /* in the manifests */
+	struct reference_region *regions[2];
+	size_t region_counts[2];
+	struct delta_shift *shifts; /* ascending */
+	size_t shift_count;
+};
+void delta_map_free(struct delta_map *map);
+
+uint64_t delta_map_address(const struct delta_map *map, uint64_t address);
+
+/* `size` bytes from `offset` on, in place. */
+int delta_map_rewrite(const struct delta_map *map, enum delta_side side, uint8_t *bytes, size_t size, uint64_t offset,
+		      struct error *error) MUST_CHECK;
+/* Of the new side. */
+int delta_map_restore(const struct delta_map *map, uint8_t *bytes, size_t size, uint64_t offset,
+		      struct error *error) MUST_CHECK;
+
+/* All maps of a delta. An old content has at most one of them, a new one too. */
+struct delta_maps {
+	struct delta_map *maps;
+	size_t count;
+	uint32_t *places[2]; /* by content: its map's place + 1 */
+	size_t place_counts[2];
+};
+void delta_maps_free(struct delta_maps *maps);
+/* NULL: none. */
+const struct delta_map *delta_maps_find(const struct delta_maps *maps, enum delta_side side, size_t content);
+/* Takes what is in `map`, also when it fails. `counts`: of contents, by side. */
+int delta_maps_add(struct delta_maps *maps, struct delta_map *map, const size_t counts[2],
+		   struct error *error) MUST_CHECK;
+
+/* Appends. */
+int delta_maps_write(const struct delta_maps *maps, struct buffer *ret_bytes, struct error *error) MUST_CHECK;
+/* From *at on, which moves. ERROR_DATA "delta". */
+int delta_maps_read(const uint8_t **at, const uint8_t *end, const size_t counts[2], struct delta_maps *ret_maps,
+		    struct error *error) MUST_CHECK;
+
+#endif

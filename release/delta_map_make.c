@@ -1,0 +1,201 @@
+#include "release/delta_map_make.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "release/blob.h"
+#include "release/delta_vote.h"
+#include "release/executable.h"
+
+/* What is found in a second round, when the references that are known help to compare the rest, is worth its time; a
+ * third round is not. */
+#define ROUNDS 2
+/* References of a file that are looked at. */
+#define PLACES_MOST ((size_t)1 << 24)
+
+struct side {
+	struct delta_side_bytes file;
+	uint8_t *copy; /* in the shape that is compared */
+	struct delta_places places;
+	size_t room;
+	bool failed;
+};
+
+struct making {
+	struct side sides[2];
+	struct delta_map map;
+	struct delta_segment *segments;
+	size_t segment_count;
+};
+
+static void making_end(struct making *making)
+{
+	for (int i = 0; i < 2; i++) {
+		free(making->sides[i].copy);
+		free(making->sides[i].places.list);
+	}
+	free(making->segments);
+	delta_map_free(&making->map);
+}
+
+static int no_memory(struct error *error)
+{
+	return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to compare executables");
+}
+
+static void note(struct side *side, const struct reference *reference)
+{
+	struct delta_places *places = &side->places;
+	if (places->count == side->room && places->count < PLACES_MOST) {
+		size_t room = side->room == 0 ? 4096 : 2 * side->room;
+		struct delta_place *larger = reallocarray(places->list, room, sizeof(*larger));
+		side->failed |= larger == NULL;
+		places->list = larger != NULL ? larger : places->list;
+		side->room = larger != NULL ? room : side->room;
+	}
+	if (places->count < side->room)
+		places->list[places->count++] =
+			(struct delta_place){(uint32_t)(reference->at - side->copy), reference->target};
+}
+
+/* Nothing but what is the same wherever things lie. */
+static void mask(void *context, const struct reference *reference)
+{
+	struct side *side = context;
+	if (reference->form != REFERENCE_STEP)
+		note(side, reference);
+	reference_write(reference, 0);
+}
+
+static int by_place(const void *a, const void *b)
+{
+	const struct delta_place *x = a, *y = b;
+	if (x->place != y->place)
+		return x->place < y->place ? -1 : 1;
+	return (x->target > y->target) - (x->target < y->target);
+}
+
+static int mask_side(struct making *making, enum delta_side index, struct error *error)
+{
+	struct side *side = &making->sides[index];
+	struct reference_view view = {.bytes = side->copy,
+				      .size = side->file.size,
+				      .regions = making->map.regions[index],
+				      .count = making->map.region_counts[index]};
+	memcpy(side->copy, side->file.bytes, side->file.size);
+	int result = reference_walk(&view, mask, side, error);
+	if (result == 0 && side->failed)
+		result = no_memory(error);
+	if (result == 0 && side->places.count > 0)
+		qsort(side->places.list, side->places.count, sizeof(*side->places.list), by_place);
+	return result;
+}
+
+static int rewrite_side(struct making *making, enum delta_side index, struct error *error)
+{
+	struct side *side = &making->sides[index];
+	memcpy(side->copy, side->file.bytes, side->file.size);
+	return delta_map_rewrite(&making->map, index, side->copy, side->file.size, 0, error);
+}
+
+static int find_shifts(struct making *making, struct error *error)
+{
+	struct side *old = &making->sides[DELTA_OLD], *new = &making->sides[DELTA_NEW];
+
+	free(TAKE(making->segments));
+	int result = delta_align((struct delta_side_bytes){old->copy, old->file.size},
+				 (struct delta_side_bytes){new->copy, new->file.size}, &making->segments,
+				 &making->segment_count, error);
+	if (result < 0)
+		return result;
+	free(TAKE(making->map.shifts));
+	making->map.shift_count = 0;
+	return delta_vote(&old->places, &new->places, making->segments, making->segment_count, &making->map.shifts,
+			  &making->map.shift_count, error);
+}
+
+static int find_map(struct making *making, struct error *error)
+{
+	int result = 0;
+	for (int round = 0; result == 0 && round < ROUNDS; round++) {
+		for (int side = 0; result == 0 && side < 2; side++)
+			result = round == 0 ? mask_side(making, (enum delta_side)side, error)
+					    : rewrite_side(making, (enum delta_side)side, error);
+		if (result == 0)
+			result = find_shifts(making, error);
+	}
+	for (int side = 0; result == 0 && side < 2; side++)
+		result = rewrite_side(making, (enum delta_side)side, error);
+	return result;
+}
+
+static int quick_size(struct delta_side_bytes old, struct delta_side_bytes new, size_t *ret_size, struct error *error)
+{
+	CLEANUP(buffer_free) struct buffer patch = BUFFER_INIT(0);
+	int result = blob_patch((struct blob_prefix){old.bytes, old.size}, new.bytes, new.size, true, &patch, error);
+	*ret_size = patch.size;
+	return result;
+}
+
+/* A look at how small the patch would be both ways. Files that are cut are taken to gain. */
+static int is_worth_it(const struct making *making, bool *ret_is, struct error *error)
+{
+	const struct side *old = &making->sides[DELTA_OLD], *new = &making->sides[DELTA_NEW];
+	CLEANUP(buffer_free) struct buffer code = BUFFER_INIT(0), packed = BUFFER_INIT(0);
+	struct delta_maps maps = {.maps = (struct delta_map *)(uintptr_t)&making->map, .count = 1};
+	size_t without = 0, with = 0;
+
+	*ret_is = true;
+	if (old->file.size > BLOB_WINDOW_MOST - new->file.size)
+		return 0;
+	int result = quick_size(old->file, new->file, &without, error);
+	if (result == 0)
+		result = quick_size((struct delta_side_bytes){old->copy, old->file.size},
+				    (struct delta_side_bytes){new->copy, new->file.size}, &with, error);
+	if (result == 0)
+		result = delta_maps_write(&maps, &code, error);
+	if (result == 0)
+		result = blob_patch((struct blob_prefix){NULL, 0}, code.data, code.size, true, &packed, error);
+	*ret_is = with + packed.size < without;
+	return result;
+}
+
+static int find_regions(struct making *making, struct error *error)
+{
+	for (int i = 0; i < 2; i++) {
+		const struct delta_side_bytes *file = &making->sides[i].file;
+		making->sides[i].copy = malloc(file->size + 1);
+		making->map.regions[i] = calloc(DELTA_MAP_REGIONS_MOST, sizeof(*making->map.regions[i]));
+		if (making->sides[i].copy == NULL || making->map.regions[i] == NULL)
+			return no_memory(error);
+		making->map.region_counts[i] =
+			executable_regions(file->bytes, file->size, making->map.regions[i], DELTA_MAP_REGIONS_MOST);
+	}
+	return 0;
+}
+
+size_t delta_map_memory(size_t old_size, size_t new_size)
+{
+	/* A reference is some ten bytes of code, and so much in each list of them. */
+	return 3 * (old_size + new_size) + delta_align_memory(old_size);
+}
+
+int delta_map_make(struct delta_side_bytes old, struct delta_side_bytes new, struct delta_map *ret_map,
+		   struct error *error)
+{
+	CLEANUP(making_end) struct making making = {.sides = {{.file = old}, {.file = new}}};
+	bool is_worth = false;
+
+	*ret_map = (struct delta_map){0};
+	int result = find_regions(&making, error);
+	if (result < 0 || making.map.region_counts[DELTA_OLD] == 0 || making.map.region_counts[DELTA_NEW] == 0)
+		return result;
+	result = find_map(&making, error);
+	if (result == 0)
+		result = is_worth_it(&making, &is_worth, error);
+	if (result < 0 || !is_worth)
+		return result;
+	*ret_map = making.map;
+	making.map = (struct delta_map){0};
+	return 0;
+}

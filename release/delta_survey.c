@@ -1,0 +1,168 @@
+#include "release/delta_survey.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/crew.h"
+#include "release/delta_map_make.h"
+#include "release/delta_match.h"
+#include "release/executable.h"
+
+/* A smaller file has too few references for what its map takes. */
+#define SURVEY_LEAST ((uint64_t)16 * 1024)
+
+struct survey {
+	const struct delta_source *sides[2];
+	struct delta_map *maps; /* one for each pair; without regions when it is not worth it */
+	size_t count;
+	size_t most;
+	pthread_mutex_t lock; /* over what follows */
+	pthread_cond_t room;
+	size_t memory; /* that pairs under way take */
+};
+
+static void survey_end(struct survey *survey)
+{
+	for (size_t i = 0; i < survey->count; i++)
+		delta_map_free(&survey->maps[i]);
+	free(survey->maps);
+	pthread_mutex_destroy(&survey->lock);
+	pthread_cond_destroy(&survey->room);
+}
+
+static uint64_t size_of(const struct survey *survey, const struct delta_map *map, enum delta_side side)
+{
+	return survey->sides[side]->manifest->contents[map->contents[side]].size;
+}
+
+static size_t memory_of(const struct survey *survey, const struct delta_map *map)
+{
+	size_t old = (size_t)size_of(survey, map, DELTA_OLD), new = (size_t)size_of(survey, map, DELTA_NEW);
+	return old + new + delta_map_memory(old, new);
+}
+
+static int read_side(const struct survey *survey, const struct delta_map *map, enum delta_side side, void *bytes,
+		     size_t size, struct error *error)
+{
+	const struct delta_source *source = survey->sides[side];
+	return spool_read(&source->plain, source->manifest->contents[map->contents[side]].offset, bytes, size, error);
+}
+
+static int suits(const struct survey *survey, const struct delta_map *map, bool *ret_suits, struct error *error)
+{
+	uint8_t head[EXECUTABLE_HEAD];
+
+	*ret_suits = false;
+	for (int side = 0; side < 2; side++) {
+		uint64_t size = size_of(survey, map, (enum delta_side)side);
+		if (size < SURVEY_LEAST || size > DELTA_ALIGN_MOST)
+			return 0;
+		int result = read_side(survey, map, (enum delta_side)side, head, sizeof(head), error);
+		if (result < 0 || !executable_suits(head, sizeof(head)))
+			return result;
+	}
+	*ret_suits = memory_of(survey, map) <= survey->most;
+	return 0;
+}
+
+/* The executables that are matched; an old one with the first that is like it. */
+static int find_pairs(struct survey *survey, const size_t *matches, struct error *error)
+{
+	const struct manifest *old = survey->sides[DELTA_OLD]->manifest, *new = survey->sides[DELTA_NEW]->manifest;
+	CLEANUP(free_pointer) bool *taken = calloc(old->content_count + 1, sizeof(*taken));
+	int result = 0;
+
+	survey->maps = calloc(new->content_count + 1, sizeof(*survey->maps));
+	if (survey->maps == NULL || taken == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to compare executables");
+	for (size_t i = 0; result == 0 && i < new->content_count; i++) {
+		struct delta_map map = {.contents = {matches[i], i}};
+		bool is_pair = matches[i] < old->content_count && !taken[matches[i]];
+		if (is_pair)
+			result = suits(survey, &map, &is_pair, error);
+		if (result < 0 || !is_pair)
+			continue;
+		taken[matches[i]] = true;
+		survey->maps[survey->count++] = map;
+	}
+	return result;
+}
+
+static int make_map(const struct survey *survey, struct delta_map *map, struct error *error)
+{
+	size_t old_size = (size_t)size_of(survey, map, DELTA_OLD), new_size = (size_t)size_of(survey, map, DELTA_NEW);
+	CLEANUP(free_pointer) uint8_t *old = malloc(old_size);
+	CLEANUP(free_pointer) uint8_t *new = malloc(new_size);
+	const size_t contents[2] = {map->contents[DELTA_OLD], map->contents[DELTA_NEW]};
+
+	if (old == NULL || new == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to compare executables");
+	int result = read_side(survey, map, DELTA_OLD, old, old_size, error);
+	if (result == 0)
+		result = read_side(survey, map, DELTA_NEW, new, new_size, error);
+	if (result == 0)
+		result = delta_map_make((struct delta_side_bytes){old, old_size},
+					(struct delta_side_bytes){new, new_size}, map, error);
+	map->contents[DELTA_OLD] = contents[DELTA_OLD];
+	map->contents[DELTA_NEW] = contents[DELTA_NEW];
+	return result;
+}
+
+static int work(void *context, size_t worker, size_t index, struct error *error)
+{
+	struct survey *survey = context;
+	struct delta_map *map = &survey->maps[index];
+	size_t memory = memory_of(survey, map);
+
+	(void)worker;
+	pthread_mutex_lock(&survey->lock);
+	while (survey->memory > survey->most - memory)
+		pthread_cond_wait(&survey->room, &survey->lock);
+	survey->memory += memory;
+	pthread_mutex_unlock(&survey->lock);
+	int result = make_map(survey, map, error);
+	pthread_mutex_lock(&survey->lock);
+	survey->memory -= memory;
+	pthread_cond_broadcast(&survey->room);
+	pthread_mutex_unlock(&survey->lock);
+	return result;
+}
+
+static int gather(struct survey *survey, struct delta_maps *ret_maps, struct error *error)
+{
+	const size_t counts[2] = {survey->sides[DELTA_OLD]->manifest->content_count,
+				  survey->sides[DELTA_NEW]->manifest->content_count};
+	size_t shifts_left = DELTA_MAP_SHIFTS_MOST;
+	int result = 0;
+
+	for (size_t i = 0; result == 0 && i < survey->count; i++) {
+		struct delta_map *map = &survey->maps[i];
+		if (map->region_counts[DELTA_NEW] == 0 || map->shift_count > shifts_left)
+			continue;
+		shifts_left -= map->shift_count;
+		result = delta_maps_add(ret_maps, map, counts, error);
+	}
+	return result;
+}
+
+int delta_survey(const struct delta_source *old, const struct delta_source *new, const size_t *matches, size_t memory,
+		 struct delta_maps *ret_maps, struct error *error)
+{
+	CLEANUP(survey_end)
+	struct survey survey = {.sides = {old, new},
+				.most = memory,
+				.lock = PTHREAD_MUTEX_INITIALIZER,
+				.room = PTHREAD_COND_INITIALIZER};
+	CLEANUP(delta_maps_free) struct delta_maps maps = {0};
+
+	int result = find_pairs(&survey, matches, error);
+	if (result == 0)
+		result = crew_run(CREW_MOST, survey.count, 1, work, &survey, error);
+	if (result == 0)
+		result = gather(&survey, &maps, error);
+	if (result < 0)
+		return result;
+	*ret_maps = maps;
+	maps = (struct delta_maps){0};
+	return 0;
+}

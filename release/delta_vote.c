@@ -1,0 +1,184 @@
+#include "release/delta_vote.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* In half bytes: what a shift takes in the index, and what a reference takes that was not foreseen. */
+#define SHIFT_COST 10
+#define MISS_COST  5
+/* A shift that is no worse than the best by what it takes to change is remembered, in a table of so many. */
+#define TABLE_BITS 20
+#define TABLE_MASK ((UINT32_C(1) << TABLE_BITS) - 1)
+
+#define NONE UINT32_MAX
+
+struct ballot {
+	uint64_t target, shift;
+};
+
+/* A shift from one target on, and which one ended there. */
+struct stage {
+	uint64_t shift, from;
+	uint32_t before;
+};
+
+/* What it costs to have this shift now, less what any other would have cost up to now. */
+struct standing {
+	uint64_t shift;
+	int64_t cost;
+	uint32_t stage; /* + 1; 0: an empty place */
+};
+
+struct vote {
+	struct ballot *ballots;
+	size_t ballot_count, ballot_room;
+	struct stage *stages;
+	size_t stage_count;
+	struct standing *standings; /* by shift, open addressing */
+	size_t standing_count;
+	int64_t least; /* of all that stand */
+	uint32_t best; /* its stage */
+};
+
+static void vote_end(struct vote *vote)
+{
+	free(vote->ballots);
+	free(vote->stages);
+	free(vote->standings);
+}
+
+static int no_memory(struct error *error)
+{
+	return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to compare executables");
+}
+
+static int cast(struct vote *vote, struct ballot ballot, struct error *error)
+{
+	if (vote->ballot_count == vote->ballot_room) {
+		size_t room = vote->ballot_room == 0 ? 4096 : 2 * vote->ballot_room;
+		struct ballot *larger = reallocarray(vote->ballots, room, sizeof(*larger));
+		if (larger == NULL)
+			return no_memory(error);
+		vote->ballots = larger;
+		vote->ballot_room = room;
+	}
+	vote->ballots[vote->ballot_count++] = ballot;
+	return 0;
+}
+
+static size_t first_from(const struct delta_places *places, uint32_t place)
+{
+	size_t low = 0, high = places->count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (places->list[middle].place < place)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static int gather(struct vote *vote, const struct delta_places *old, const struct delta_places *new,
+		  const struct delta_segment *segment, struct error *error)
+{
+	int result = 0;
+	size_t i = first_from(old, segment->old), j = first_from(new, segment->new);
+	while (result == 0 && i < old->count && j < new->count &&
+	       old->list[i].place - segment->old < segment->size &&new->list[j].place - segment->new < segment->size) {
+		uint32_t x = old->list[i].place - segment->old, y = new->list[j].place - segment->new;
+		if (x == y)
+			result = cast(vote,
+				      (struct ballot){old->list[i].target, new->list[j].target - old->list[i].target},
+				      error);
+		i += x <= y ? 1 : 0;
+		j += y <= x ? 1 : 0;
+	}
+	return result;
+}
+
+static int by_target(const void *a, const void *b)
+{
+	const struct ballot *x = a, *y = b;
+	if (x->target != y->target)
+		return x->target < y->target ? -1 : 1;
+	return (x->shift > y->shift) - (x->shift < y->shift);
+}
+
+static struct standing *stand(struct vote *vote, uint64_t shift)
+{
+	uint32_t place = (uint32_t)(shift * UINT64_C(0x9e3779b97f4a7c15) >> (64 - TABLE_BITS));
+	while (vote->standings[place].stage != 0 && vote->standings[place].shift != shift)
+		place = (place + 1) & TABLE_MASK;
+	return &vote->standings[place];
+}
+
+/* Votes for one shift at one target. All others miss them, which is counted by what this one gains. */
+static void count(struct vote *vote, const struct ballot *ballot, size_t votes, int64_t least, uint32_t best)
+{
+	struct standing *standing = stand(vote, ballot->shift);
+
+	if (standing->stage == 0 && vote->standing_count >= TABLE_MASK / 2)
+		return;
+	if (standing->stage == 0 || standing->cost > least + SHIFT_COST) {
+		vote->standing_count += standing->stage == 0 ? 1 : 0;
+		vote->stages[vote->stage_count++] = (struct stage){ballot->shift, ballot->target, best};
+		*standing = (struct standing){ballot->shift, least + SHIFT_COST, (uint32_t)vote->stage_count};
+	}
+	standing->cost -= MISS_COST * (int64_t)votes;
+	if (standing->cost < vote->least) {
+		vote->least = standing->cost;
+		vote->best = standing->stage - 1;
+	}
+}
+
+static void count_all(struct vote *vote)
+{
+	const struct ballot *ballots = vote->ballots;
+	for (size_t i = 0, end = 0; i < vote->ballot_count; i = end) {
+		int64_t least = vote->least;
+		uint32_t best = vote->best;
+		while (end < vote->ballot_count && ballots[end].target == ballots[i].target) {
+			size_t first = end;
+			while (end < vote->ballot_count && ballots[end].target == ballots[i].target &&
+			       ballots[end].shift == ballots[first].shift)
+				end++;
+			count(vote, &ballots[first], end - first, least, best);
+		}
+	}
+}
+
+static int elect(const struct vote *vote, struct delta_shift **ret_shifts, size_t *ret_count, struct error *error)
+{
+	size_t left = 0;
+	for (uint32_t i = vote->best; i != NONE; i = vote->stages[i].before)
+		left++;
+	struct delta_shift *shifts = calloc(left + 1, sizeof(*shifts));
+	if (shifts == NULL)
+		return no_memory(error);
+	*ret_shifts = shifts;
+	*ret_count = left;
+	for (uint32_t i = vote->best; i != NONE; i = vote->stages[i].before)
+		shifts[--left] = (struct delta_shift){vote->stages[i].from, vote->stages[i].shift};
+	return 0;
+}
+
+int delta_vote(const struct delta_places *old, const struct delta_places *new, const struct delta_segment *segments,
+	       size_t segment_count, struct delta_shift **ret_shifts, size_t *ret_count, struct error *error)
+{
+	CLEANUP(vote_end) struct vote vote = {.best = NONE};
+	int result = 0;
+
+	for (size_t i = 0; result == 0 && i < segment_count; i++)
+		result = gather(&vote, old, new, &segments[i], error);
+	if (result < 0)
+		return result;
+	if (vote.ballot_count > 0)
+		qsort(vote.ballots, vote.ballot_count, sizeof(*vote.ballots), by_target);
+	vote.stages = calloc(vote.ballot_count + 1, sizeof(*vote.stages));
+	vote.standings = calloc((size_t)TABLE_MASK + 1, sizeof(*vote.standings));
+	if (vote.stages == NULL || vote.standings == NULL)
+		return no_memory(error);
+	count_all(&vote);
+	return elect(&vote, ret_shifts, ret_count, error);
+}
