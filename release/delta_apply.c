@@ -177,10 +177,19 @@ static int open_base(const struct delta *delta, int base, const struct manifest_
 	return -1;
 }
 
-static void load_prefix(const struct delta *delta, int base, const struct delta_part *part, uint8_t *bytes)
+/* The map by which the part has a stretch rewritten; NULL: it has it as it is. */
+static const struct delta_map *map_of(const struct delta *delta, const struct delta_part *part, enum delta_side side,
+				      const struct delta_stretch *stretch)
+{
+	return part->rewritten ? delta_maps_find(&delta->plan.maps, side, stretch->content) : NULL;
+}
+
+static int load_prefix(const struct delta *delta, int base, const struct delta_part *part, uint8_t *bytes,
+		       struct error *error)
 {
 	CLEANUP(file_close) int fd = -1;
-	for (size_t i = 0; i < part->olds; i++) {
+	int result = 0;
+	for (size_t i = 0; result == 0 && i < part->olds; i++) {
 		const struct delta_stretch *stretch = &delta->plan.stretches[part->first + i];
 		struct error ignored;
 		if (i == 0 || stretch->content != stretch[-1].content) {
@@ -189,9 +198,13 @@ static void load_prefix(const struct delta *delta, int base, const struct delta_
 		}
 		if (fd < 0 || read_at(fd, stretch->offset, bytes, (size_t)stretch->size, &ignored) < 0)
 			memset(bytes, 0, (size_t)stretch->size);
-		branch_encode(part->branch, bytes, (size_t)stretch->size, stretch->offset);
+		const struct delta_map *map = map_of(delta, part, DELTA_OLD, stretch);
+		if (map != NULL)
+			result =
+				delta_map_rewrite(map, DELTA_OLD, bytes, (size_t)stretch->size, stretch->offset, error);
 		bytes += stretch->size;
 	}
+	return result;
 }
 
 struct applying {
@@ -260,20 +273,16 @@ static int take_gathered(const struct applying *applying, const struct delta_str
 	return sink->take(sink->context, stretches->content, 0, room, size, error);
 }
 
-/* How many stretches from here on are of one content; decodes the patched ones, whose bytes these are. */
-static size_t decode_content(const struct delta_part *part, const struct delta_stretch *stretches, size_t most,
-			     uint8_t *plain, uint64_t *ret_plain, uint64_t *ret_size)
+/* How many stretches from here on are of one content, with how many bytes; *ret_plain of them are patched. */
+static size_t count_content(const struct delta_stretch *stretches, size_t most, uint64_t *ret_plain, uint64_t *ret_size)
 {
-	uint64_t used = 0, size = 0;
+	uint64_t plain = 0, size = 0;
 	size_t count = 0;
 	for (; count < most && stretches[count].content == stretches->content; count++) {
 		size += stretches[count].size;
-		if (stretches[count].source != DELTA_PATCHED)
-			continue;
-		branch_decode(part->branch, plain + used, (size_t)stretches[count].size, stretches[count].offset);
-		used += stretches[count].size;
+		plain += stretches[count].source == DELTA_PATCHED ? stretches[count].size : 0;
 	}
-	*ret_plain = used;
+	*ret_plain = plain;
 	*ret_size = size;
 	return count;
 }
@@ -300,6 +309,22 @@ static int take_content(const struct applying *applying, const struct delta_stre
 	return result;
 }
 
+/* What was patched, from the shape that maps give it. */
+static int restore_plain(const struct delta *delta, const struct delta_part *part, uint8_t *plain, struct error *error)
+{
+	int result = 0;
+	for (size_t i = part->olds; result == 0 && i < part->olds + part->news; i++) {
+		const struct delta_stretch *stretch = &delta->plan.stretches[part->first + i];
+		const struct delta_map *map = map_of(delta, part, DELTA_NEW, stretch);
+		if (stretch->source != DELTA_PATCHED)
+			continue;
+		if (map != NULL)
+			result = delta_map_restore(map, plain, (size_t)stretch->size, stretch->offset, error);
+		plain += stretch->size;
+	}
+	return result;
+}
+
 static int hand_out(const struct applying *applying, const struct delta_part *part, uint8_t *plain, uint8_t *room,
 		    struct error *error)
 {
@@ -307,7 +332,7 @@ static int hand_out(const struct applying *applying, const struct delta_part *pa
 	int result = 0;
 	for (size_t left = part->news; result == 0 && left > 0;) {
 		uint64_t used = 0, size = 0;
-		size_t count = decode_content(part, next, left, plain, &used, &size);
+		size_t count = count_content(next, left, &used, &size);
 		result = take_content(applying, next, count, size, plain, room, error);
 		plain += used;
 		next += count;
@@ -342,12 +367,13 @@ static int apply_part(const struct applying *applying, size_t index, struct erro
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to apply a delta");
 	int result =
 		read_hashed(delta->fd, delta->offsets[index], sides.stored, (size_t)part->stored, part->hash, error);
-	if (result < 0)
-		return result;
-	load_prefix(delta, applying->base, part, sides.prefix);
-	if (part->plain > 0)
+	if (result == 0)
+		result = load_prefix(delta, applying->base, part, sides.prefix, error);
+	if (result == 0 && part->plain > 0)
 		result = blob_unpatch((struct blob_prefix){sides.prefix, (size_t)part->prefix}, sides.stored,
 				      (size_t)part->stored, sides.plain, (size_t)part->plain, error);
+	if (result == 0)
+		result = restore_plain(delta, part, sides.plain, error);
 	return result < 0 ? result : hand_out(applying, part, sides.plain, sides.room, error);
 }
 
@@ -359,8 +385,8 @@ static void *work(void *context)
 	pthread_mutex_lock(&applying->lock);
 	while (applying->result == 0 && applying->next < plan->part_count) {
 		const struct delta_part *part = &plan->parts[applying->next];
-		size_t memory =
-			(size_t)(part->prefix + part->plain + part->stored) + (part->copied > 0 ? COPY_ROOM : 0);
+		size_t memory = (size_t)(part->prefix + part->plain + part->stored) +
+				(part->copied > 0 ? COPY_ROOM : 0) + (part->rewritten ? REFERENCE_MEMORY : 0);
 		if (applying->memory > 0 && applying->memory + memory > DELTA_APPLY_MEMORY) {
 			pthread_cond_wait(&applying->room, &applying->lock);
 			continue;
