@@ -42,8 +42,7 @@ static void fill_lines(struct buffer *text, const char *word)
 	assert_int_equal(buffer_append(text, "", 1, &error), 0);
 }
 
-/* Data and releases of more than a block: half a file shows. */
-static char *ledger(void)
+char *story_ledger(void)
 {
 	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(0);
 
@@ -340,7 +339,7 @@ const size_t story_count = ARRAY_SIZE(stories);
 
 void story_record(const struct story *story, const char *box, struct tape *tape)
 {
-	CLEANUP(free_pointer) char *precious = ledger();
+	CLEANUP(free_pointer) char *precious = story_ledger();
 	struct fixture fixture;
 
 	fixture_make_at(&fixture, box, NULL);
@@ -355,8 +354,7 @@ void story_record(const struct story *story, const char *box, struct tape *tape)
 	fixture_close(&fixture);
 }
 
-/* The machine was off: another boot than any before. */
-static void open_box(struct fixture *fixture, const char *box, const char *boots)
+void story_open(struct fixture *fixture, const char *box, const char *boots)
 {
 	fixture_open(fixture, box);
 	fixture->fence = 100;
@@ -364,8 +362,7 @@ static void open_box(struct fixture *fixture, const char *box, const char *boots
 	machine_open(fixture);
 }
 
-/* Where it may restart the machine, in a process that goes down with it. */
-static void resume(const struct story *story, struct fixture *fixture)
+void story_go_on(const struct story *story, struct fixture *fixture)
 {
 	struct resume_report report = {0};
 	struct error error = {0};
@@ -381,79 +378,10 @@ void story_resume(const struct story *story, const char *box, struct tape *tape)
 	struct fixture fixture;
 	struct telling telling = {&fixture, tape};
 
-	open_box(&fixture, box, "2\n");
-	resume(story, &fixture);
+	story_open(&fixture, box, "2\n");
+	story_go_on(story, &fixture);
 	tell(&telling, "", "", NULL);
 	fixture_close(&fixture);
-}
-
-struct promise {
-	const struct tape_entry *told; /* NULL: nothing yet */
-	bool answered;
-};
-
-static struct promise find_promise(const struct tape *tape, size_t until)
-{
-	struct promise promise = {0};
-
-	for (size_t i = 0; i < until; i++) {
-		const struct tape_entry *entry = tape_entry(tape, i);
-		if (entry->kind == TAPE_MARK && entry->offset == STORY_TOLD)
-			promise.told = entry;
-		if (entry->kind == TAPE_MARK && entry->offset == STORY_ANSWERED)
-			promise.answered = true;
-	}
-	return promise;
-}
-
-/* What the journal had told is in it, and after the answer the box is as was answered: before anything is resumed. */
-static bool is_kept(const struct story *story, struct fixture *fixture, const struct tape *tape,
-		    const struct promise *promise, char ret_text[WHOLE_TEXT_SIZE])
-{
-	CLEANUP(journal_free) struct journal *journal = NULL;
-	CLEANUP(free_pointer) char *text = fixture_text(fixture, "state/shop/journal");
-	const struct tape_entry *told = promise->told;
-	struct error error = {0};
-	char version[LAYOUT_VERSION_SIZE];
-
-	if (told && (strlen(text) < told->size || memcmp(text, tape_bytes(tape, told), told->size) != 0)) {
-		snprintf(ret_text, WHOLE_TEXT_SIZE, "of %u bytes that the journal had told %zu are there", told->size,
-			 strlen(text));
-		return false;
-	}
-	if (!promise->answered)
-		return true;
-	if (journal_open(fixture->layout.state, JOURNAL_READ, &journal, &error) < 0 ||
-	    layout_current(&fixture->layout, version, &error) < 0) {
-		snprintf(ret_text, WHOLE_TEXT_SIZE, "%s", error.text);
-		return false;
-	}
-	const struct journal_state *state = journal_state(journal);
-	snprintf(ret_text, WHOLE_TEXT_SIZE, "it was answered, and now %s stands, %s, staged \"%s\"", version,
-		 journal_stage_name(state->stage), state->staged);
-	return state->stage == story->ends && strcmp(version, story->stands) == 0 &&
-	       strcmp(state->staged, story->staged) == 0;
-}
-
-enum whole_verdict story_check(const struct story *story, const char *box, const struct tape *tape, size_t until,
-			       char ret_text[WHOLE_TEXT_SIZE])
-{
-	CLEANUP(free_pointer) char *precious = ledger();
-	const struct promise promise = find_promise(tape, until);
-	const struct whole whole = {story->from, story->to, precious};
-	struct fixture fixture;
-
-	open_box(&fixture, box, "10\n");
-	if (!is_kept(story, &fixture, tape, &promise, ret_text)) {
-		fixture_close(&fixture);
-		return WHOLE_UNTRUE;
-	}
-	resume(story, &fixture);
-	enum whole_verdict verdict = whole_check(&fixture, &whole, ret_text);
-	if (verdict < WHOLE_MIXED && story->again && !promise.answered)
-		story->again(&fixture);
-	fixture_close(&fixture);
-	return verdict;
 }
 
 char *story_journal(const char *box)

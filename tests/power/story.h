@@ -3,7 +3,7 @@
 #define TESTS_POWER_STORY_H
 
 #include "tests/power/tape.h"
-#include "tests/unit/act/whole.h"
+#include "tests/unit/act/fixture.h"
 
 /* Words of marks. */
 enum story_mark {
@@ -31,9 +31,12 @@ extern const size_t story_count;
 void story_record(const struct story *story, const char *box, struct tape *tape);
 /* In a box that comes up after a cut: its resume, which is recorded on another tape. */
 void story_resume(const struct story *story, const char *box, struct tape *tape);
-/* In a box that comes up after a cut before entry `until` of the tape: what it is, and what is wrong ("": nothing). */
-enum whole_verdict story_check(const struct story *story, const char *box, const struct tape *tape, size_t until,
-			       char ret_text[WHOLE_TEXT_SIZE]);
+/* What data/precious holds all the time: more than a block, so that half a file shows. To be freed. */
+char *story_ledger(void);
+/* A box that comes up: as if started so often ("2\n"), which is to be another number than any before. */
+void story_open(struct fixture *fixture, const char *box, const char *boots);
+/* Its resume; where that may restart the machine, in a process that goes down with it. */
+void story_go_on(const struct story *story, struct fixture *fixture);
 char *story_journal(const char *box); /* its text, for whoever asks what went wrong; to be freed */
 
 #endif

@@ -15,9 +15,9 @@
 
 #include "base/file.h"
 #include "tests/power/cut.h"
+#include "tests/power/promise.h"
 #include "tests/power/rig.h"
 #include "tests/power/storage.h"
-#include "tests/power/story.h"
 #include "tests/unit/act/machine.h"
 
 #define JOURNAL_SHOWN 6000
@@ -102,7 +102,7 @@ static void rig_comes_up(void **state)
 	for (unsigned i = 0; i < storage_disks(errand->storage); i++)
 		power_on(errand, i, DISK_FILE + (int)i);
 	box_of(errand, box);
-	errand->verdict = story_check(errand->story, box, tape, errand->until, text);
+	errand->verdict = promise_check(errand->story, box, tape, errand->until, text);
 	if (errand->verdict >= WHOLE_MIXED) {
 		CLEANUP(free_pointer) char *journal = story_journal(box);
 		size_t length = strlen(journal);
