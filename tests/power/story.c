@@ -205,6 +205,15 @@ static void do_switch(struct fixture *fixture, struct tape *tape)
 	change(fixture, "up-1", "1.1", tape);
 }
 
+static void resume(struct fixture *fixture)
+{
+	struct resume_report report = {0};
+	struct error error = {0};
+
+	if (resume_run(&fixture->layout, RESUME_MS, &report, &error) < 0)
+		fail_msg("resume: %s", error.text);
+}
+
 /* The machine's restart ends the process that asked for it; what has come up goes on. */
 static void do_restart(struct fixture *fixture, struct tape *tape)
 {
@@ -219,6 +228,7 @@ static void do_restart(struct fixture *fixture, struct tape *tape)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status));
 	machine_settle(fixture);
+	resume(fixture);
 }
 
 static void be_committed(struct fixture *fixture, unsigned kind)
@@ -257,8 +267,6 @@ static void do_rollback(struct fixture *fixture, struct tape *tape)
 static void be_killed(struct fixture *fixture, struct tape *tape,
 		      void (*deed)(struct fixture *fixture, struct tape *tape), const char *fault)
 {
-	struct resume_report report = {0};
-	struct error error = {0};
 	int status = 0;
 	pid_t pid = fork();
 
@@ -272,8 +280,7 @@ static void be_killed(struct fixture *fixture, struct tape *tape,
 #ifdef NIGHTSHIFT_FAULT_POINTS
 	assert_true(WIFSIGNALED(status));
 #endif
-	if (resume_run(&fixture->layout, RESUME_MS, &report, &error) < 0)
-		fail_msg("resume: %s", error.text);
+	resume(fixture);
 }
 
 static void do_killed_rollback(struct fixture *fixture, struct tape *tape)
@@ -362,15 +369,12 @@ void story_open(struct fixture *fixture, const char *box, const char *boots)
 	machine_open(fixture);
 }
 
+/* By resume in the end: what a watcher is about to make durable is waited for. */
 void story_go_on(const struct story *story, struct fixture *fixture)
 {
-	struct resume_report report = {0};
-	struct error error = {0};
-
 	if (story->kind & FIXTURE_REBOOT)
 		machine_settle(fixture);
-	else if (resume_run(&fixture->layout, RESUME_MS, &report, &error) < 0)
-		fail_msg("resume: %s", error.text);
+	resume(fixture);
 }
 
 void story_resume(const struct story *story, const char *box, struct tape *tape)
