@@ -11,12 +11,27 @@ static const uint8_t table_head[] = {1, 0x1b, 0x03, 0x3b};
 /* Names are counted from places that no address of a process has, and each table's from another. */
 #define NAMES_BASE(type) (UINT64_C(1) << 62 | (uint64_t)(type) << 40)
 
+/* A JVM's archive of classes: its magic number (a second one for archives over another archive), where what is mapped
+ * begins, and the address that it is laid out for. OpenJDK, cds.h and arguments.cpp. */
+static const uint8_t archive_magics[][4] = {{0xa2, 0xab, 0x0b, 0xf0}, {0xa8, 0xab, 0x0b, 0xf0}};
+#define ARCHIVE_HEAD    4096
+#define ARCHIVE_ADDRESS UINT64_C(0x800000000)
+
 struct headers {
 	const uint8_t *bytes;
 	size_t size;
 	Elf64_Ehdr head;
 	uint64_t table, frames; /* addresses of .eh_frame_hdr and of .eh_frame; 0: none */
+	uint64_t low, high;     /* what the file takes in memory */
 };
+
+static bool is_archive(const uint8_t *bytes)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(archive_magics); i++)
+		if (memcmp(bytes, archive_magics[i], sizeof(archive_magics[i])) == 0)
+			return true;
+	return false;
+}
 
 bool executable_suits(const uint8_t *bytes, size_t size)
 {
@@ -25,6 +40,8 @@ bool executable_suits(const uint8_t *bytes, size_t size)
 	if (size < sizeof(head))
 		return false;
 	memcpy(&head, bytes, sizeof(head));
+	if (is_archive(bytes))
+		return true;
 	return memcmp(head.e_ident, ELFMAG, SELFMAG) == 0 && head.e_ident[EI_CLASS] == ELFCLASS64 &&
 	       head.e_ident[EI_DATA] == ELFDATA2LSB && (head.e_type == ET_EXEC || head.e_type == ET_DYN) &&
 	       (head.e_machine == EM_X86_64 || head.e_machine == EM_AARCH64);
@@ -35,8 +52,20 @@ static bool within(const struct headers *headers, uint64_t offset, uint64_t size
 	return offset <= headers->size && size <= headers->size - offset;
 }
 
-/* Where the frames are described, by the program header for it. */
-static void find_frames(struct headers *headers)
+static void find_frames(struct headers *headers, const Elf64_Phdr *segment)
+{
+	const uint8_t *table = headers->bytes + segment->p_offset;
+	int32_t distance = 0;
+
+	if (segment->p_filesz < TABLE_LEAST || !within(headers, segment->p_offset, segment->p_filesz) ||
+	    memcmp(table, table_head, sizeof(table_head)) != 0)
+		return;
+	memcpy(&distance, table + 4, sizeof(distance));
+	headers->table = segment->p_vaddr;
+	headers->frames = segment->p_vaddr + 4 + (uint64_t)(int64_t)distance;
+}
+
+static void read_segments(struct headers *headers)
 {
 	const Elf64_Ehdr *head = &headers->head;
 
@@ -46,17 +75,17 @@ static void find_frames(struct headers *headers)
 	for (size_t i = 0; i < head->e_phnum; i++) {
 		Elf64_Phdr segment;
 		memcpy(&segment, headers->bytes + head->e_phoff + i * sizeof(segment), sizeof(segment));
-		if (segment.p_type != PT_GNU_EH_FRAME || segment.p_filesz < TABLE_LEAST ||
-		    !within(headers, segment.p_offset, segment.p_filesz))
+		if (segment.p_type == PT_GNU_EH_FRAME)
+			find_frames(headers, &segment);
+		uint64_t end = segment.p_vaddr + segment.p_memsz;
+		if (segment.p_type != PT_LOAD || end <= segment.p_vaddr)
 			continue;
-		const uint8_t *table = headers->bytes + segment.p_offset;
-		int32_t distance = 0;
-		if (memcmp(table, table_head, sizeof(table_head)) != 0)
-			continue;
-		memcpy(&distance, table + 4, sizeof(distance));
-		headers->table = segment.p_vaddr;
-		headers->frames = segment.p_vaddr + 4 + (uint64_t)(int64_t)distance;
+		headers->low = headers->high == 0 || segment.p_vaddr < headers->low ? segment.p_vaddr : headers->low;
+		headers->high = end > headers->high ? end : headers->high;
 	}
+	/* No pointer that leads nowhere is taken for one that leads to the first byte. */
+	if (headers->low == 0 && headers->high > 0)
+		headers->low = 1;
 }
 
 static bool kind_of(const struct headers *headers, const Elf64_Shdr *section, enum reference_kind *ret_kind)
@@ -93,11 +122,31 @@ static bool kind_of(const struct headers *headers, const Elf64_Shdr *section, en
 	return loaded && (*ret_kind != REFERENCE_JUMPS || x86);
 }
 
-static uint64_t base_of(enum reference_kind kind, const Elf64_Shdr *section)
+static uint64_t base_of(const struct headers *headers, enum reference_kind kind, const Elf64_Shdr *section)
 {
-	return kind == REFERENCE_SYMBOLS       ? NAMES_BASE(section->sh_type)
-	       : kind == REFERENCE_FRAME_TABLE ? section->sh_addr
-					       : 0;
+	switch (kind) {
+	case REFERENCE_SYMBOLS:
+		return NAMES_BASE(section->sh_type);
+	case REFERENCE_FRAME_TABLE:
+		return section->sh_addr;
+	case REFERENCE_POINTERS:
+		return headers->low;
+	default:
+		return 0;
+	}
+}
+
+static size_t archive_regions(size_t size, struct reference_region *ret_regions, size_t most)
+{
+	if (size <= ARCHIVE_HEAD || most == 0)
+		return 0;
+	*ret_regions = (struct reference_region){.kind = REFERENCE_POINTERS,
+						 .offset = ARCHIVE_HEAD,
+						 .size = size - ARCHIVE_HEAD,
+						 .address = ARCHIVE_ADDRESS,
+						 .base = ARCHIVE_ADDRESS,
+						 .extent = size};
+	return 1;
 }
 
 size_t executable_regions(const uint8_t *bytes, size_t size, struct reference_region *ret_regions, size_t most)
@@ -107,12 +156,14 @@ size_t executable_regions(const uint8_t *bytes, size_t size, struct reference_re
 
 	if (!executable_suits(bytes, size))
 		return 0;
+	if (is_archive(bytes))
+		return archive_regions(size, ret_regions, most);
 	memcpy(&headers.head, bytes, sizeof(headers.head));
 	const Elf64_Ehdr *head = &headers.head;
 	if (head->e_shentsize != sizeof(Elf64_Shdr) ||
 	    !within(&headers, head->e_shoff, (uint64_t)head->e_shnum * sizeof(Elf64_Shdr)))
 		return 0;
-	find_frames(&headers);
+	read_segments(&headers);
 	for (size_t i = 0; i < head->e_shnum && count < most; i++) {
 		Elf64_Shdr section;
 		enum reference_kind kind;
@@ -124,7 +175,8 @@ size_t executable_regions(const uint8_t *bytes, size_t size, struct reference_re
 								 .offset = section.sh_offset,
 								 .size = section.sh_size,
 								 .address = section.sh_addr,
-								 .base = base_of(kind, &section)};
+								 .base = base_of(&headers, kind, &section),
+								 .extent = headers.high - headers.low};
 	}
 	return count;
 }
