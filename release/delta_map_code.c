@@ -24,12 +24,9 @@ static int write_regions(const struct reference_region *regions, size_t count, s
 	int result = delta_number_write(ret_bytes, count, error);
 	for (size_t i = 0; result == 0 && i < count; i++) {
 		const struct reference_region *region = &regions[i];
-		const uint64_t numbers[] = {(uint64_t)region->kind,
-					    delta_number_fold(region->offset - end),
-					    region->size,
-					    delta_number_fold(region->address - region->offset),
-					    delta_number_fold(region->base),
-					    region->extent};
+		const uint64_t numbers[] = {(uint64_t)region->kind, delta_number_fold(region->offset - end),
+					    region->size, delta_number_fold(region->address - region->offset),
+					    delta_number_fold(region->base)};
 		result = write_numbers(ret_bytes, numbers, ARRAY_SIZE(numbers), error);
 		end = region->offset + region->size;
 	}
@@ -80,10 +77,10 @@ static bool take(struct reader *reader, uint64_t *ret_number)
 
 static int read_region(struct reader *reader, uint64_t end, struct reference_region *ret_region, struct error *error)
 {
-	uint64_t kind = 0, offset = 0, size = 0, address = 0, base = 0, extent = 0;
+	uint64_t kind = 0, offset = 0, size = 0, address = 0, base = 0;
 
 	if (!take(reader, &kind) || !take(reader, &offset) || !take(reader, &size) || !take(reader, &address) ||
-	    !take(reader, &base) || !take(reader, &extent) || kind >= REFERENCE_KINDS)
+	    !take(reader, &base) || kind >= REFERENCE_KINDS)
 		return REFUSE(error, "a map of the delta has a region of no known kind");
 	offset = end + delta_number_unfold(offset);
 	if (offset > INT64_MAX || size > INT64_MAX - offset)
@@ -92,8 +89,7 @@ static int read_region(struct reader *reader, uint64_t end, struct reference_reg
 						.offset = offset,
 						.size = size,
 						.address = offset + delta_number_unfold(address),
-						.base = delta_number_unfold(base),
-						.extent = extent};
+						.base = delta_number_unfold(base)};
 	return 0;
 }
 

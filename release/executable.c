@@ -22,7 +22,6 @@ struct headers {
 	size_t size;
 	Elf64_Ehdr head;
 	uint64_t table, frames; /* addresses of .eh_frame_hdr and of .eh_frame; 0: none */
-	uint64_t low, high;     /* what the file takes in memory */
 };
 
 static bool is_archive(const uint8_t *bytes)
@@ -77,15 +76,7 @@ static void read_segments(struct headers *headers)
 		memcpy(&segment, headers->bytes + head->e_phoff + i * sizeof(segment), sizeof(segment));
 		if (segment.p_type == PT_GNU_EH_FRAME)
 			find_frames(headers, &segment);
-		uint64_t end = segment.p_vaddr + segment.p_memsz;
-		if (segment.p_type != PT_LOAD || end <= segment.p_vaddr)
-			continue;
-		headers->low = headers->high == 0 || segment.p_vaddr < headers->low ? segment.p_vaddr : headers->low;
-		headers->high = end > headers->high ? end : headers->high;
 	}
-	/* No pointer that leads nowhere is taken for one that leads to the first byte. */
-	if (headers->low == 0 && headers->high > 0)
-		headers->low = 1;
 }
 
 static bool kind_of(const struct headers *headers, const Elf64_Shdr *section, enum reference_kind *ret_kind)
@@ -122,15 +113,13 @@ static bool kind_of(const struct headers *headers, const Elf64_Shdr *section, en
 	return loaded && (*ret_kind != REFERENCE_JUMPS || x86);
 }
 
-static uint64_t base_of(const struct headers *headers, enum reference_kind kind, const Elf64_Shdr *section)
+static uint64_t base_of(enum reference_kind kind, const Elf64_Shdr *section)
 {
 	switch (kind) {
 	case REFERENCE_SYMBOLS:
 		return NAMES_BASE(section->sh_type);
 	case REFERENCE_FRAME_TABLE:
 		return section->sh_addr;
-	case REFERENCE_POINTERS:
-		return headers->low;
 	default:
 		return 0;
 	}
@@ -140,12 +129,12 @@ static size_t archive_regions(size_t size, struct reference_region *ret_regions,
 {
 	if (size <= ARCHIVE_HEAD || most == 0)
 		return 0;
-	*ret_regions = (struct reference_region){.kind = REFERENCE_POINTERS,
-						 .offset = ARCHIVE_HEAD,
-						 .size = size - ARCHIVE_HEAD,
-						 .address = ARCHIVE_ADDRESS,
-						 .base = ARCHIVE_ADDRESS,
-						 .extent = size};
+	*ret_regions = (struct reference_region){
+		.kind = REFERENCE_POINTERS,
+		.offset = ARCHIVE_HEAD,
+		.size = size - ARCHIVE_HEAD,
+		.address = ARCHIVE_ADDRESS,
+	};
 	return 1;
 }
 
@@ -175,8 +164,7 @@ size_t executable_regions(const uint8_t *bytes, size_t size, struct reference_re
 								 .offset = section.sh_offset,
 								 .size = section.sh_size,
 								 .address = section.sh_addr,
-								 .base = base_of(&headers, kind, &section),
-								 .extent = headers.high - headers.low};
+								 .base = base_of(kind, &section)};
 	}
 	return count;
 }

@@ -16,7 +16,7 @@ enum reference_kind {
 	REFERENCE_FRAME_TABLE, /* the pairs of .eh_frame_hdr; `base` is where it begins */
 	REFERENCE_RELOCATIONS, /* Elf64_Rela */
 	REFERENCE_SYMBOLS,     /* Elf64_Sym; `base` is what its names are counted from */
-	REFERENCE_POINTERS,    /* aligned 64-bit words, of which those from `base` up to `extent` more are addresses */
+	REFERENCE_POINTERS,    /* aligned 64-bit words: addresses, or what moves like them */
 };
 #define REFERENCE_KINDS 8
 /* What a walk takes at most, whatever it meets. */
@@ -26,7 +26,7 @@ struct reference_region {
 	enum reference_kind kind;
 	uint64_t offset, size; /* in the file */
 	uint64_t address;      /* of its first byte in memory */
-	uint64_t base, extent;
+	uint64_t base;
 };
 
 enum reference_form {

@@ -79,9 +79,6 @@ static UNUSED struct program program_make(uint16_t machine, size_t every, uint64
 	Elf64_Ehdr head = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
 			   .e_type = ET_DYN,
 			   .e_machine = machine,
-			   .e_phoff = sizeof(Elf64_Ehdr),
-			   .e_phentsize = sizeof(Elf64_Phdr),
-			   .e_phnum = 1,
 			   .e_shoff = data + 8 * count,
 			   .e_shentsize = sizeof(Elf64_Shdr),
 			   .e_shnum = 3};
@@ -96,9 +93,7 @@ static UNUSED struct program program_make(uint16_t machine, size_t every, uint64
 					 .sh_addr = PROGRAM_ADDRESS + data,
 					 .sh_offset = data,
 					 .sh_size = 8 * count}};
-	const Elf64_Phdr segment = {.p_type = PT_LOAD, .p_vaddr = PROGRAM_ADDRESS, .p_memsz = program.size};
 	memcpy(program.bytes, &head, sizeof(head));
-	memcpy(program.bytes + head.e_phoff, &segment, sizeof(segment));
 	memcpy(program.bytes + head.e_shoff, sections, sizeof(sections));
 	for (size_t i = 0; i < text; i++)
 		program.bytes[PROGRAM_TEXT + i] = (uint8_t)program_random(&other);

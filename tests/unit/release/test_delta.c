@@ -315,8 +315,8 @@ static void bounds(void **state)
 		{"", 0, "delta"},
 		{"\xff\xff\xff\xff\x7f", 5, "delta"},                          /* so many maps */
 		{"\x01\x00\x00\x41", 4, "delta"},                              /* so many regions */
-		{"\x01\x00\x00\x01\x09\x00\x01\x00\x00\x00", 10, "delta"},     /* a region of no kind */
-		{"\x01\x00\x00\x01\x00\x01\x01\x00\x00\x00", 10, "delta"},     /* one before the file */
+		{"\x01\x00\x00\x01\x09\x00\x01\x00\x00", 9, "delta"},          /* a region of no kind */
+		{"\x01\x00\x00\x01\x00\x01\x01\x00\x00", 9, "delta"},          /* one before the file */
 		{"\x01\xff\x7f\x00\x00\x00\x00", 7, "delta"},                  /* a map of no content */
 		{"\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 11, "delta"}, /* two of one */
 		{"\x01\x00\x00\x00\x00\xff\xff\xff\x7f", 9, "delta"},          /* so many shifts */
