@@ -6,6 +6,7 @@ import threading
 import time
 
 LOOK_SECONDS = 0.01
+LOOK_SECONDS_MOST = 0.2
 
 
 class OutOfTime(Exception):
@@ -73,7 +74,8 @@ def end_all(processes):
 
 
 class Watch:
-    """Looks every few milliseconds at the processes of a run and at all that these began."""
+    """Looks at the processes of a run and at all that these began: every few milliseconds, then ever more rarely, for what a
+    process held at most it does not forget while it lives."""
 
     def __init__(self, pids):
         self.pids, self.peaks, self.ended = pids, {}, threading.Event()
@@ -82,8 +84,10 @@ class Watch:
         self.thread.start()
 
     def watch(self):
-        while not self.ended.wait(LOOK_SECONDS):
+        pause = LOOK_SECONDS
+        while not self.ended.wait(pause):
             self.look()
+            pause = min(pause * 1.05, LOOK_SECONDS_MOST)
 
     def look(self):
         to_see = list(self.pids)
