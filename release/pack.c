@@ -404,7 +404,9 @@ static int pack_content(struct pack *pack, struct error *error)
 		return result;
 	drop_repeated_directories(pack->manifest);
 	estimate(pack->manifest, pack->options);
-	return layout_plan(pack->manifest, error);
+	/* A link that leads outside is told now, not after minutes. */
+	result = rules_check_entries(pack->manifest, error);
+	return result < 0 ? result : layout_plan(pack->manifest, error);
 }
 
 int pack_run(const struct pack_options *options, struct manifest **ret_manifest, struct error *error)

@@ -289,11 +289,15 @@ static int check_blobs(struct manifest *manifest, struct error *error)
 	return 0;
 }
 
-int rules_check(struct manifest *manifest, struct error *error)
+int rules_check_entries(const struct manifest *manifest, struct error *error)
 {
 	int result = check_head(manifest, error);
-	if (result == 0)
-		result = check_entries(manifest, error);
+	return result < 0 ? result : check_entries(manifest, error);
+}
+
+int rules_check(struct manifest *manifest, struct error *error)
+{
+	int result = rules_check_entries(manifest, error);
 	if (result == 0)
 		result = check_contents(manifest, error);
 	return result < 0 ? result : check_blobs(manifest, error);

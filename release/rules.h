@@ -19,5 +19,7 @@ bool rules_hook_is_known(const char *name);
 /* Checks every rule that manifest_parse promises and fills what the struct calls derived. ERROR_DATA "manifest" names
  * the entry and the rule. */
 int rules_check(struct manifest *manifest, struct error *error) MUST_CHECK;
+/* Of these, the rules of the head and of the entries alone: known before anything is compressed. */
+int rules_check_entries(const struct manifest *manifest, struct error *error) MUST_CHECK;
 
 #endif

@@ -100,6 +100,34 @@ static void order_by_likeness(void **state)
 		assert_string_equal(manifest->entries[manifest->contents[i].first_entry].path, order[i]);
 }
 
+static void count_blob(void *context, size_t done, size_t count)
+{
+	(void)done, (void)count;
+	*(int *)context += 1;
+}
+
+/* What leads outside is told before anything was compressed. */
+static void refused_early(void **state)
+{
+	(void)state;
+	struct error error;
+	int compressed = 0;
+	struct pack_options options = {.input = "early",
+				       .output = "x.bundle",
+				       .product = "probe",
+				       .version = "1",
+				       .progress = count_blob,
+				       .context = &compressed};
+	put_noise("early/large", 10 * 1024 * 1024, 9);
+	assert_int_equal(symlink("/etc/passwd", "early/link"), 0);
+	assert_refused(pack_run(&options, NULL, &error), "manifest");
+	assert_int_equal(compressed, 0);
+	assert_int_equal(unlink("early/link"), 0);
+	assert_done(pack_run(&options, NULL, &error));
+	assert_true(compressed > 0);
+	assert_int_equal(unlink("x.bundle"), 0);
+}
+
 static void refused_inputs(void **state)
 {
 	(void)state;
@@ -307,6 +335,7 @@ int main(void)
 		cmocka_unit_test(distinct_contents_once),
 		cmocka_unit_test(order_by_likeness),
 		cmocka_unit_test(refused_inputs),
+		cmocka_unit_test(refused_early),
 		cmocka_unit_test(hard_links_become_copies),
 		cmocka_unit_test(hooks_and_documents),
 		cmocka_unit_test(bills_of_materials),
