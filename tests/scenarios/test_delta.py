@@ -100,3 +100,39 @@ def test_a_delta_of_other_releases_is_refused(shop):
     with pytest.raises(Refused) as refused:
         publisher.add(broken)
     assert refused.value.code == 65
+
+
+def test_verify_hashes_deltas(shop):
+    """A damaged, cut or missing delta of a repository is told by its name."""
+    publisher = shop.publisher
+    publisher.ship(shop.centre, *shop.bundles.values(), shop.delta)
+    root = publisher.repository / "metadata" / "1.root.json"
+
+    def verify():
+        return publisher.release("verify", publisher.repository, "--root", root, check=False)
+    assert verify().returncode == 0
+    for part in ("*.delta", "*.manifest"):
+        path = next((publisher.repository / "targets" / "demo" / "deltas").glob(part))
+        whole = path.read_bytes()
+        for content in (whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1]), whole + b"more", None):
+            path.unlink()
+            if content is not None:
+                path.write_bytes(content)
+            done = verify()
+            assert done.returncode == 65 and path.name in done.stderr, done.stderr
+            path.write_bytes(whole)
+    assert verify().returncode == 0
+
+
+def test_an_export_carries_no_delta(shop):
+    """It has every blob instead, for whatever version runs where it is carried to."""
+    import tarfile
+    publisher = shop.publisher
+    publisher.ship(shop.centre, *shop.bundles.values(), shop.delta)
+    path = publisher.directory / "2.0.offline.bundle"
+    publisher.release("export", publisher.repository, "2.0", "-o", path)
+    with tarfile.open(path) as archive:
+        names = archive.getnames()
+    assert not any("deltas" in name for name in names) and any(name.startswith("blobs/") for name in names)
+    root = publisher.repository / "metadata" / "1.root.json"
+    assert publisher.release("verify", path, "--root", root).returncode == 0
