@@ -223,12 +223,9 @@ static void any_bytes(void **state)
 		CLEANUP(free_pointer) uint8_t *bytes = malloc(SIZE);
 		for (size_t j = 0; j < SIZE; j++)
 			bytes[j] = i % 2 == 0 ? (uint8_t)next_random(&seed) : (uint8_t)(next_random(&seed) % 5 * 4);
-		regions[0] = (struct reference_region){(enum reference_kind)(i % REFERENCE_KINDS),
-						       next_random(&seed) % SIZE,
-						       next_random(&seed) % SIZE,
-						       next_random(&seed),
-						       next_random(&seed),
-						       next_random(&seed)};
+		regions[0] =
+			(struct reference_region){(enum reference_kind)(i % REFERENCE_KINDS), next_random(&seed) % SIZE,
+						  next_random(&seed) % SIZE, next_random(&seed), next_random(&seed)};
 		size_t from = next_random(&seed) % SIZE, size = next_random(&seed) % (SIZE - from) + 1;
 		uint64_t offset = i % 3 == 0 ? next_random(&seed) % 1000 : from;
 		CLEANUP(free_pointer) uint8_t *piece = malloc(size);
