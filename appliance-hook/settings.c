@@ -50,6 +50,8 @@ const struct config_key hook_settings_keys[] = {
 	 .help = "a program and its arguments that restart the machine; systemd: empty means systemctl reboot"},
 	{"units", "reboot_within", CONFIG_SECONDS, AT(units_reboot_within), "10m", 1, 3600,
 	 .help = "a machine that still runs after that was not restarted"},
+	{"units", "timeout", CONFIG_SECONDS, AT(units_timeout), "10m", 1, 3600,
+	 .help = "for stopping, starting, asking for a restart"},
 	{"units", "systemctl", CONFIG_STRING, AT(units_systemctl), "systemctl",
 	 .help = "the program of that name, or its absolute path"},
 	{"data", "dirs", CONFIG_STRING, AT(data_dirs.text), "",

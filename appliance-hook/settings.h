@@ -59,6 +59,7 @@ struct hook_settings {
 	struct hook_words
 		units_reboot; /* program and arguments; none: systemd's own, or the machine cannot be restarted */
 	int64_t units_reboot_within; /* seconds: a machine that still runs after that was not restarted */
+	int64_t units_timeout;       /* seconds for stopping, starting, asking for a restart */
 	char *units_systemctl;       /* "systemctl", or its absolute path */
 
 	struct hook_words data_dirs; /* absolute paths */

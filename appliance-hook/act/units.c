@@ -25,6 +25,11 @@ void units_last_words(const struct buffer *output, char *ret_text, size_t size)
 	ret_text[length] = '\0';
 }
 
+static int64_t longest_ms(const struct hook_settings *settings)
+{
+	return 1000 * settings->units_timeout;
+}
+
 static int run(const char *const *argv, const char *what, int64_t timeout_ms, struct error *error)
 {
 	CLEANUP(buffer_free) struct buffer output = BUFFER_INIT(UNITS_OUTPUT_MOST);
@@ -53,7 +58,7 @@ static int systemctl(const struct hook_settings *settings, const char *verb, con
 		return 0;
 	for (size_t i = 0; i < units->count; i++)
 		argv[3 + i] = units->words[order == REVERSED ? units->count - 1 - i : i];
-	return run(argv, what, UNITS_TIMEOUT_MS, error);
+	return run(argv, what, longest_ms(settings), error);
 }
 
 static int systemd_stop(const struct hook_settings *settings, struct error *error)
@@ -82,7 +87,7 @@ static int systemd_reboot(const struct hook_settings *settings, struct error *er
 {
 	const char *const argv[] = {settings->units_systemctl, "reboot", NULL};
 
-	return run(argv, "restarting the machine", UNITS_TIMEOUT_MS, error);
+	return run(argv, "restarting the machine", longest_ms(settings), error);
 }
 
 static bool systemd_start_later(const struct hook_settings *settings)
@@ -90,24 +95,25 @@ static bool systemd_start_later(const struct hook_settings *settings)
 	struct error ignored;
 
 	for (size_t i = 0; i < settings->units_stop.count; i++)
-		if (systemd_active(settings, settings->units_stop.words[i], UNITS_TIMEOUT_MS, &ignored) == 0)
+		if (systemd_active(settings, settings->units_stop.words[i], longest_ms(settings), &ignored) == 0)
 			return false;
 	return true;
 }
 
-static int command_words(const struct hook_words *words, const char *what, struct error *error)
+static int command_words(const struct hook_settings *settings, const struct hook_words *words, const char *what,
+			 struct error *error)
 {
-	return words->count ? run((const char *const *)words->words, what, UNITS_TIMEOUT_MS, error) : 0;
+	return words->count ? run((const char *const *)words->words, what, longest_ms(settings), error) : 0;
 }
 
 static int command_stop(const struct hook_settings *settings, struct error *error)
 {
-	return command_words(&settings->units_stop, "stopping the product", error);
+	return command_words(settings, &settings->units_stop, "stopping the product", error);
 }
 
 static int command_start(const struct hook_settings *settings, struct error *error)
 {
-	return command_words(&settings->units_start, "starting the product", error);
+	return command_words(settings, &settings->units_start, "starting the product", error);
 }
 
 static int command_active(const struct hook_settings *settings UNUSED, const char *unit, int64_t timeout_ms UNUSED,
@@ -170,7 +176,7 @@ int units_reboot(const struct hook_settings *settings, struct error *error)
 	if (status < 0)
 		return status;
 	return settings->units_reboot.count > 0
-		       ? command_words(&settings->units_reboot, "restarting the machine", error)
+		       ? command_words(settings, &settings->units_reboot, "restarting the machine", error)
 		       : backends[settings->units_backend].reboot(settings, error);
 }
 

@@ -5,10 +5,8 @@
 #include "appliance-hook/settings.h"
 #include "base/buffer.h"
 
-#define UNITS_TIMEOUT_MS (10 * 60 * 1000)
-
-/* All of the configured units. With nothing configured they do nothing. ERROR_DATA "units" with the command's last
- * words; ERROR_NOT_NOW "timeout". */
+/* All of the configured units, within [units] timeout. With nothing configured they do nothing. ERROR_DATA "units" with
+ * the command's last words; ERROR_NOT_NOW "timeout". */
 int units_stop(const struct hook_settings *settings, struct error *error) MUST_CHECK;
 int units_start(const struct hook_settings *settings, struct error *error) MUST_CHECK;
 

@@ -53,14 +53,13 @@ static unsigned long long start_of(pid_t pid)
  * the tunnel, and a machine that is asked to restart as often as it may be. */
 static int64_t longest_ms(const struct hook_settings *settings)
 {
-	int64_t probes = 0;
+	int64_t probes = 0, units = 1000 * settings->units_timeout;
 
 	for (size_t i = 0; i < settings->probe_count; i++)
 		if (settings->probes[i]->deadline > probes)
 			probes = settings->probes[i]->deadline;
-	return 4 * HOOKS_TIMEOUT_MS + 4 * UNITS_TIMEOUT_MS + 2 * probes * 1000 + 2 * WATCHER_SNAPSHOT_MS +
-	       1000 * settings->hub_back_within +
-	       2 * RESTART_TRIES * (UNITS_TIMEOUT_MS + 1000 * settings->units_reboot_within);
+	return 4 * HOOKS_TIMEOUT_MS + 4 * units + 2 * probes * 1000 + 2 * WATCHER_SNAPSHOT_MS +
+	       1000 * settings->hub_back_within + 2 * RESTART_TRIES * (units + 1000 * settings->units_reboot_within);
 }
 
 static int by_systemd(const char *upgrade, const char *const *words, struct error *error)

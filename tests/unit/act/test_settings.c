@@ -52,6 +52,11 @@ static void test_reads_all(void **state UNUSED)
 	assert_int_equal(settings.probes[1]->type, HOOK_PROBE_TCP);
 	assert_int_equal(settings.probes[1]->times, 3);
 	assert_int_equal(settings.self_service_timer, 7200);
+	assert_int_equal(settings.hub_back_within, 1800);
+	assert_int_equal(settings.units_reboot_within, 600);
+	assert_int_equal(settings.units_reboot.count, 0);
+	assert_string_equal(settings.units_systemctl, "systemctl");
+	assert_int_equal(settings.data_discarded, 5);
 	assert_int_equal(settings.hub_jitter, 0);
 }
 
@@ -65,6 +70,11 @@ static void test_refuses(void **state UNUSED)
 		LEAST "[nonsense]\na = b\n",
 		LEAST "[units]\nbackend = command\nstop = rm -rf\n",
 		LEAST "[units]\nstop = --now\n",
+		LEAST "[units]\nsystemctl = bin/systemctl\n",
+		LEAST "[units]\nreboot = reboot\n",
+		LEAST "[units]\nreboot_within = 0\n",
+		LEAST "[hub]\nback_within = 0\n",
+		LEAST "[data]\ndiscarded = 0\n",
 		LEAST "[data]\ndirs = relative\n",
 		LEAST "[data]\ndirs = /a/../b\n",
 		LEAST "[data]\ndirs = /a /a/b\n",
