@@ -9,6 +9,7 @@
 #include "base/fault.h"
 #include "base/file.h"
 #include "release/blob.h"
+#include "release/delta_frame.h"
 #include "release/delta_number.h"
 #include "release/delta_plan.h"
 
@@ -370,11 +371,18 @@ static int apply_part(const struct applying *applying, size_t index, struct erro
 	if (result == 0)
 		result = load_prefix(delta, applying->base, part, sides.prefix, error);
 	if (result == 0 && part->plain > 0)
-		result = blob_unpatch((struct blob_prefix){sides.prefix, (size_t)part->prefix}, sides.stored,
-				      (size_t)part->stored, sides.plain, (size_t)part->plain, error);
+		result = delta_frame_read((struct blob_prefix){sides.prefix, (size_t)part->prefix}, sides.stored,
+					  (size_t)part->stored, sides.plain, (size_t)part->plain, error);
 	if (result == 0)
 		result = restore_plain(delta, part, sides.plain, error);
 	return result < 0 ? result : hand_out(applying, part, sides.plain, sides.room, error);
+}
+
+static size_t part_memory(const struct delta_part *part)
+{
+	size_t copies = part->copied > 0 ? COPY_ROOM : 0;
+	return (size_t)(part->prefix + part->plain + part->stored) + copies + (part->rewritten ? REFERENCE_MEMORY : 0) +
+	       delta_frame_read_memory((size_t)part->prefix, (size_t)part->plain);
 }
 
 static void *work(void *context)
@@ -385,8 +393,7 @@ static void *work(void *context)
 	pthread_mutex_lock(&applying->lock);
 	while (applying->result == 0 && applying->next < plan->part_count) {
 		const struct delta_part *part = &plan->parts[applying->next];
-		size_t memory = (size_t)(part->prefix + part->plain + part->stored) +
-				(part->copied > 0 ? COPY_ROOM : 0) + (part->rewritten ? REFERENCE_MEMORY : 0);
+		size_t memory = part_memory(part);
 		if (applying->memory > 0 && applying->memory + memory > DELTA_APPLY_MEMORY) {
 			pthread_cond_wait(&applying->room, &applying->lock);
 			continue;

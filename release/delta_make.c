@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "release/blob.h"
+#include "release/delta_frame.h"
 #include "release/delta_group.h"
 #include "release/delta_match.h"
 #include "release/delta_number.h"
@@ -128,13 +129,6 @@ static int rewrite_sides(const struct making *making, const struct delta_part *p
 	return result < 0 || is_same ? result : load_sides(making, part, sides, error);
 }
 
-static int patch(const struct delta_part *part, const struct sides *sides, struct buffer *ret_stored,
-		 struct error *error)
-{
-	return blob_patch((struct blob_prefix){sides->prefix, (size_t)part->prefix}, sides->plain, (size_t)part->plain,
-			  false, ret_stored, error);
-}
-
 static int make_part(struct making *making, size_t index, struct error *error)
 {
 	CLEANUP(buffer_free) struct buffer stored = BUFFER_INIT(0);
@@ -150,7 +144,8 @@ static int make_part(struct making *making, size_t index, struct error *error)
 	if (result == 0)
 		result = rewrite_sides(making, part, &sides, &rewritten, error);
 	if (result == 0 && part->plain > 0)
-		result = patch(part, &sides, &stored, error);
+		result = delta_frame_make((struct blob_prefix){sides.prefix, (size_t)part->prefix}, sides.plain,
+					  (size_t)part->plain, &stored, error);
 	if (result < 0)
 		return result;
 	pthread_mutex_lock(&making->lock);
@@ -168,7 +163,7 @@ static int make_part(struct making *making, size_t index, struct error *error)
 static size_t part_memory(const struct delta_part *part)
 {
 	size_t sides = (size_t)part->prefix + 2 * (size_t)part->plain;
-	return sides + blob_patch_memory((size_t)part->prefix, (size_t)part->plain);
+	return sides + delta_frame_memory((size_t)part->prefix, (size_t)part->plain);
 }
 
 static void *work(void *context)
