@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Stretches of three sizes are looked up, the longest first: what is found by many bytes is meant. One position of four
- * is, told by its own bytes, the same on both sides. */
-#define LEVELS 3
-static const size_t level_sizes[LEVELS] = {64, 32, 16};
-#define SIZE_LARGEST  64
+/* Stretches of two sizes are looked up, the longer first: what is found by many bytes is meant. One position of sixteen
+ * is, told by its own bytes, the same on both sides; more of them find hardly more. */
+#define LEVELS 2
+static const size_t level_sizes[LEVELS] = {48, 16};
+#define SIZE_LARGEST  48
 #define SIZE_SMALLEST 16
 #define HASH_BITS     22
 /* Old positions of one hash that are tried, and at the smallest size how many of them far from what came last. */
@@ -66,7 +66,7 @@ static bool is_looked_up(const uint8_t *at)
 {
 	uint32_t word;
 	memcpy(&word, at, sizeof(word));
-	return word * UINT32_C(0x9e3779b1) >> 30 == 0;
+	return word * UINT32_C(0x9e3779b1) >> 28 == 0;
 }
 
 /* Runs of one byte are everywhere. */
@@ -235,7 +235,7 @@ static int step(struct align *align, size_t *at, struct error *error)
 
 size_t delta_align_memory(size_t old_size)
 {
-	return ((sizeof(uint32_t) * LEVELS) << HASH_BITS) + (old_size / 3) * sizeof(uint32_t) * (LEVELS + 1);
+	return ((sizeof(uint32_t) * LEVELS) << HASH_BITS) + (old_size / 8) * sizeof(uint32_t) * (LEVELS + 1);
 }
 
 int delta_align(struct delta_side_bytes old, struct delta_side_bytes new, struct delta_segment **ret_segments,
