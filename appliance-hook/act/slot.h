@@ -30,6 +30,7 @@ struct slot_backend {
 const struct slot_backend *slot_backend(const struct layout *layout);
 
 extern const struct slot_backend slot_tree;
+extern const struct slot_backend slot_pair; /* shows that the interface fits; no configuration chooses it */
 
 /* For backends: of releases/ only `version`, `fallback`, `also` ("": none), what runs, and the newest others up to
  * `keep` stay. */

@@ -250,20 +250,16 @@ static int look(const struct layout *layout, struct watch *watch, bool *ret_done
 	return status;
 }
 
-int watcher_main(const struct hook_settings *settings, const char *const words[static WATCHER_WORDS],
-		 struct error *error)
+int watcher_watch(const struct layout *layout, const char *const words[static WATCHER_WORDS], struct error *error)
 {
-	CLEANUP(layout_close) struct layout layout = LAYOUT_CLOSED;
 	CLEANUP(end_watch) struct watch watch = {.pidfd = -1};
 	bool done = false;
 	int status = read_words(words, &watch, error);
 
-	if (status == 0)
-		status = layout_open(settings, &layout, error);
 	if (status < 0)
 		return status;
 	for (int failures = 0; !done;) {
-		status = look(&layout, &watch, &done, error);
+		status = look(layout, &watch, &done, error);
 		if (status == 0)
 			continue;
 		log_failure("watch", error);
@@ -272,4 +268,13 @@ int watcher_main(const struct hook_settings *settings, const char *const words[s
 		poll(NULL, 0, error->code == ERROR_NOT_NOW ? WATCHER_LOOK_MS : WATCHER_RETRY_MS);
 	}
 	return 0;
+}
+
+int watcher_main(const struct hook_settings *settings, const char *const words[static WATCHER_WORDS],
+		 struct error *error)
+{
+	CLEANUP(layout_close) struct layout layout = LAYOUT_CLOSED;
+	int status = layout_open(settings, &layout, error);
+
+	return status == 0 ? watcher_watch(&layout, words, error) : status;
 }

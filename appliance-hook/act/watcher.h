@@ -15,5 +15,8 @@ int watcher_arm(const struct layout *layout, const struct journal *journal, cons
 /* What `watch` does: the four words as they were given. Returns when the run has ended. */
 int watcher_main(const struct hook_settings *settings, const char *const words[static WATCHER_WORDS],
 		 struct error *error) MUST_CHECK;
+/* The same on a layout that is open. */
+int watcher_watch(const struct layout *layout, const char *const words[static WATCHER_WORDS],
+		  struct error *error) MUST_CHECK;
 
 #endif

@@ -60,6 +60,7 @@ static void write_script(struct fixture *fixture)
 		 "done\n"
 		 "[ -z \"$pids\" ] || kill -9 $pids 2>/dev/null\n"
 		 "echo $(($(cat boots) + 1)) > boots.next && mv boots.next boots\n"
+		 "[ ! -x loader ] || ./loader\n"
 		 "[ \"$1\" = cut ] || kill -9 $holder\n",
 		 directory);
 	fixture_write(fixture, "reboot", script);
