@@ -490,14 +490,18 @@ static void test_indexes(void **state)
 		uint64_t stated;
 		const char *words;
 	} rows[] = {
-		{NUMBERS(UINT64_C(1) << 40), 0, "does not say how many parts"},
-		{NUMBERS(1, 0, UINT64_C(1) << 40, 1), 0, "is of no known kind"},
-		{NUMBERS(1, 0, 0, UINT64_C(1) << 40), 0, "is of no known kind"},
-		{NUMBERS(1, 200, 0, 1), 0, "is of no known kind"},
-		{NUMBERS(1, 0, 1, 1, UINT64_C(1) << 50), 0, "names a content that no release has"},
-		{NUMBERS(1, 0, 1, 1, 1, 0, UINT64_C(1) << 60), 0, "names a stretch outside its file"},
-		{NUMBERS(1, 0, 0, 1, 2, 0, UINT64_C(1) << 50), 0, "copies from outside a file"},
-		{NUMBERS(0, 0), 0, "goes on behind its end"},
+		{NUMBERS(UINT64_C(1) << 40), 0, "does not say how many maps"},
+		{NUMBERS(1, UINT64_C(1) << 50, 0, 0, 0, 0), 0, "maps of a delta"},
+		{NUMBERS(1, 0, 0, UINT64_C(1) << 50), 0, "a map of"},
+		{NUMBERS(1, 0, 0, 0, 0, UINT64_C(1) << 50), 0, "a map of"},
+		{NUMBERS(0, UINT64_C(1) << 40), 0, "does not say how many parts"},
+		{NUMBERS(0, 1, 0, UINT64_C(1) << 40, 1), 0, "is of no known kind"},
+		{NUMBERS(0, 1, 0, 0, UINT64_C(1) << 40), 0, "is of no known kind"},
+		{NUMBERS(0, 1, 2, 0, 1), 0, "is of no known kind"},
+		{NUMBERS(0, 1, 0, 1, 1, UINT64_C(1) << 50), 0, "names a content that no release has"},
+		{NUMBERS(0, 1, 0, 1, 1, 1, 0, UINT64_C(1) << 60), 0, "names a stretch outside its file"},
+		{NUMBERS(0, 1, 0, 0, 1, 2, 0, UINT64_C(1) << 50), 0, "copies from outside a file"},
+		{NUMBERS(0, 0, 0), 0, "goes on behind its end"},
 		{NUMBERS(0), DELTA_INDEX_MOST, "plain bytes that it is for"},
 		{NUMBERS(0), UINT64_C(1) << 50, "has a size that none has"},
 	};
@@ -521,6 +525,7 @@ static void test_index_bombs(void **state)
 	hostile_index(*state, &plain, 0, NULL, "goes on behind its end");
 	/* A million parts of nothing. */
 	buffer_clear(&plain);
+	assert_ok(delta_number_write(&plain, 0, &error));
 	assert_ok(delta_number_write(&plain, 1000000, &error));
 	assert_ok(buffer_reserve(&plain, DELTA_INDEX_MOST / 2, &room, &error));
 	memset(room, 0, DELTA_INDEX_MOST / 2);
@@ -532,7 +537,7 @@ static void test_index_bombs(void **state)
 /* A part that says all of new content 0, from nothing, and has `frame` for it. */
 static void hostile_part(struct world *world, const struct buffer *frame, const char *words)
 {
-	CLEANUP(buffer_free) struct buffer plain = NUMBERS(1, 0, 0, 1, 0, frame->size);
+	CLEANUP(buffer_free) struct buffer plain = NUMBERS(0, 1, 0, 0, 1, 0, frame->size);
 	struct error error = {0};
 	uint8_t hash[HASH_SIZE];
 
