@@ -5,24 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "appliance-hook/act/probe_net.h"
-
-/* The box is not probed by network: without these two the watchers, which are started by the thousand, would load
- * libcurl and all that it needs. */
-int probe_net_http(const char *url, const char *expect UNUSED, int64_t timeout_ms UNUSED, struct error *error)
-{
-	return error_set(error, ERROR_BUG, "probe", "%s is not asked here", url);
-}
-
-int probe_net_tcp(const char *target, int64_t timeout_ms UNUSED, struct error *error)
-{
-	return error_set(error, ERROR_BUG, "probe", "%s is not asked here", target);
-}
-
 /* A sample, always the same; all of them with NIGHTSHIFT_SWEEP=1 in the environment. */
 static const struct sweep_pace sample = {.first = 2, .stride = 5, .again = 17};
 static const struct sweep_pace sample_of_pairs = {.first = 2, .stride = 17, .again = 17};
-static const struct sweep_pace all = {.first = 0, .stride = 1, .again = 5};
+static const struct sweep_pace all = {.first = 0, .stride = 1, .again = 11};
 
 struct swept {
 	struct sweep *sweep;
