@@ -8,7 +8,7 @@
 /* Of patches; each is measured: what more of it takes in time it does not give back in bytes. */
 #define PATCH_CHAIN_MOST 26
 #define PATCH_HASH_MOST  24
-#define PATCH_SEARCH     7
+#define PATCH_SEARCH     4
 #define PATCH_TARGET     999
 
 static void free_compressor(ZSTD_CCtx **compressor)

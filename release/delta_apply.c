@@ -382,7 +382,7 @@ static size_t part_memory(const struct delta_part *part)
 {
 	size_t copies = part->copied > 0 ? COPY_ROOM : 0;
 	return (size_t)(part->prefix + part->plain + part->stored) + copies + (part->rewritten ? REFERENCE_MEMORY : 0) +
-	       delta_frame_read_memory((size_t)part->prefix, (size_t)part->plain);
+	       delta_frame_read_memory((size_t)part->prefix);
 }
 
 static void *work(void *context)

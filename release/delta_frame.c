@@ -205,7 +205,7 @@ static int split_prefix(struct halves *halves, struct blob_prefix prefix, struct
 		memcpy(sorted, copies->list, copies->count * sizeof(*sorted));
 	qsort(sorted, copies->count, sizeof(*sorted), by_from);
 	halves->prefix_size = keep_prefix(prefix, copies, sorted, NULL);
-	if (halves->prefix_size + halves->plain_size > DELTA_FRAME_LEFT)
+	if (halves->prefix_size > DELTA_FRAME_LEFT)
 		return error_set(error, ERROR_DATA, "length", "a part of the delta leaves more than any may");
 	halves->prefix = malloc(halves->prefix_size + 1);
 	if (halves->prefix == NULL)
@@ -214,7 +214,7 @@ static int split_prefix(struct halves *halves, struct blob_prefix prefix, struct
 	return 0;
 }
 
-/* Over the plain between copies: out of it, or back into it with the copies. */
+/* What of the plain lies between copies. */
 static int gather_plain(struct halves *halves, const uint8_t *plain, size_t size, struct error *error)
 {
 	size_t at = 0, used = 0;
@@ -231,21 +231,20 @@ static int gather_plain(struct halves *halves, const uint8_t *plain, size_t size
 	return 0;
 }
 
-static void spread_plain(const struct halves *halves, struct blob_prefix prefix, uint8_t *plain, size_t size)
+/* What is left of the plain stands at its end; from the front on each byte goes to its place, which is never behind the
+ * one where it stands. */
+static void spread_plain(const struct copies *copies, struct blob_prefix prefix, uint8_t *plain)
 {
-	const uint8_t *old = prefix.bytes;
-	size_t at = 0, used = 0;
+	const uint8_t *old = prefix.bytes, *left = plain + copies->copied;
+	size_t at = 0;
 
-	for (size_t i = 0; i <= halves->copies.count; i++) {
-		const struct copy *copy = &halves->copies.list[i];
-		size_t gap = (i < halves->copies.count ? copy->at : size) - at;
-		memcpy(plain + at, halves->plain + used, gap);
-		used += gap;
-		at += gap;
-		if (i < halves->copies.count) {
-			memcpy(plain + at, old + copy->from, copy->size);
-			at += copy->size;
-		}
+	for (size_t i = 0; i < copies->count; i++) {
+		const struct copy *copy = &copies->list[i];
+		size_t gap = copy->at - at;
+		memmove(plain + at, left, gap);
+		memcpy(plain + copy->at, old + copy->from, copy->size);
+		left += gap;
+		at = copy->at + copy->size;
 	}
 }
 
@@ -370,14 +369,14 @@ int delta_frame_make(struct blob_prefix prefix, const void *plain, size_t size, 
 			  false, ret_stored, error);
 }
 
-size_t delta_frame_read_memory(size_t prefix_size, size_t size)
+size_t delta_frame_read_memory(size_t prefix_size)
 {
-	return prefix_size + size < DELTA_FRAME_LEFT ? prefix_size + size : DELTA_FRAME_LEFT;
+	return prefix_size < DELTA_FRAME_LEFT ? prefix_size : DELTA_FRAME_LEFT;
 }
 
 size_t delta_frame_memory(size_t prefix_size, size_t size)
 {
-	return delta_frame_read_memory(prefix_size, size) + blob_patch_memory(prefix_size, size);
+	return delta_frame_read_memory(prefix_size) + size + blob_patch_memory(prefix_size, size);
 }
 
 int delta_frame_read(struct blob_prefix prefix, const void *stored, size_t size, void *ret_plain, size_t plain_size,
@@ -391,19 +390,16 @@ int delta_frame_read(struct blob_prefix prefix, const void *stored, size_t size,
 		return result;
 	if (halves.copies.count == 0)
 		return blob_unpatch(prefix, at, (size_t)(end - at), ret_plain, plain_size, error);
-	halves.plain_size = plain_size - halves.copies.copied;
 	result = split_prefix(&halves, prefix, error);
 	if (result < 0)
 		return result;
-	halves.plain = malloc(halves.plain_size + 1);
-	if (halves.plain == NULL)
-		return no_memory(error);
-	if (halves.plain_size > 0)
+	size_t copied = halves.copies.copied;
+	if (copied < plain_size)
 		result = blob_unpatch((struct blob_prefix){halves.prefix, halves.prefix_size}, at, (size_t)(end - at),
-				      halves.plain, halves.plain_size, error);
+				      (uint8_t *)ret_plain + copied, plain_size - copied, error);
 	else if (at != end)
 		return error_set(error, ERROR_DATA, "length", "a part of the delta goes on behind its end");
 	if (result == 0)
-		spread_plain(&halves, prefix, ret_plain, plain_size);
+		spread_plain(&halves.copies, prefix, ret_plain);
 	return result;
 }
