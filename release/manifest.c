@@ -1,5 +1,6 @@
 #include "release/manifest.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +87,11 @@ void manifest_free(struct manifest **manifest)
 	free(old->file_order);
 	free(old->content_order);
 	free(old->notes);
+	bool large = old->entry_count > ENTRIES_STEP;
 	free(old);
+	/* So many small pieces do not go back by themselves: whoever lives on, or forks, would keep them. */
+	if (large)
+		malloc_trim(0);
 }
 
 static int no_memory(struct error *error)

@@ -213,6 +213,8 @@ int switch_run(const struct layout *layout, const struct switch_request *request
 		status = check_ready(layout, request, state, current, manifest, error);
 	if (status == 0)
 		status = prepare(&run, request, current, manifest, error);
+	/* Each command and hook is a fork of what is held. */
+	manifest_free(&manifest);
 	/* Entered, though the point after it failed: from here on only the journal's end will do. */
 	if (status < 0 && !journal_stage_is_open(state->stage))
 		return status;

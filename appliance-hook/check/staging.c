@@ -337,6 +337,11 @@ static int prepare(struct verify *verify, struct ground *ground, struct error *e
 	if (ground->staging < 0)
 		return error_set(error, ERROR_BUG, "act", "act gave no staging directory");
 	ground->share = share_by_name(json_string_value(json_object_get(first, "share")));
+	/* For the seal; here it is of no more use, and may be long. */
+	if (file_replace_at(ground->staging, "manifest.json", verify->manifest_bytes.data, verify->manifest_bytes.size,
+			    0644, error) < 0)
+		return -(int)error->code;
+	buffer_free(&verify->manifest_bytes);
 	read_base(verify, ground);
 	return 0;
 }
@@ -359,14 +364,11 @@ static bool is_staged(const struct verify *verify)
 	return hash_equal(hash, verify->release.sha256);
 }
 
-static int seal(struct verify *verify, int staging, struct error *error)
+static int seal(struct verify *verify, struct error *error)
 {
 	char hex[HASH_HEX_SIZE];
 	CLEANUP(jsonio_free) json_t *answer = NULL;
 	hash_to_hex(verify->release.sha256, HASH_SIZE, hex);
-	if (file_replace_at(staging, "manifest.json", verify->manifest_bytes.data, verify->manifest_bytes.size, 0644,
-			    error) < 0)
-		return -(int)error->code;
 	json_t *arguments = json_pack("{s:s, s:s}", "version", verify->release.version, "sha256", hex);
 	return actor_ask(&verify->session->actor, "seal", arguments, NULL, NULL, &answer, error);
 }
@@ -389,5 +391,5 @@ int staging_run(struct verify *verify, const struct staging_wish *wish, struct e
 		    0 ||
 	    fetch_blobs(&transfer, error) < 0 || unpack_finish(transfer.unpack, error) < 0)
 		return -(int)error->code;
-	return seal(verify, ground.staging, error);
+	return seal(verify, error);
 }
