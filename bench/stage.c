@@ -1,6 +1,7 @@
-/* Builds a release's tree as the hook does, for the benches: stage STAGING BASE OLD.bundle NEW.bundle [DELTA]. What is
- * unchanged comes from the old release's tree BASE ("-" and "-": there is none), then the delta, if one is given, then
- * the new bundle's blobs. Durable at its end. */
+/* Builds a release's tree as the hook does, for the benches: stage [seal] STAGING BASE OLD.bundle NEW.bundle [DELTA].
+ * What is unchanged comes from the old release's tree BASE ("-" and "-": there is none), then the delta, if one is
+ * given, then the new bundle's blobs. Durable at its end. With the word `seal` in front the tree is taken and hashed
+ * again before that, as act does it. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "base/secret.h"
 #include "release/bundle.h"
 #include "release/delta.h"
+#include "release/tree.h"
 #include "release/unpack_pool.h"
 
 static int open_release(const char *path, struct bundle **ret_bundle, struct manifest **ret_manifest,
@@ -59,7 +61,14 @@ static void end_staged(struct staged *staged)
 	file_close(&staged->base);
 }
 
-static int stage(char **words, size_t count, struct error *error)
+static int seal_tree(const struct staged *staged, struct error *error)
+{
+	CLEANUP(file_close) int tree = -1;
+	int result = file_open_beneath(staged->staging, "tree", O_RDONLY | O_DIRECTORY, 0, &tree, error);
+	return result == 0 ? tree_seal(tree, staged->manifests[1], MANIFEST_TREE, error) : result;
+}
+
+static int stage(char **words, size_t count, bool seal, struct error *error)
 {
 	CLEANUP(end_staged) struct staged staged = {.staging = -1, .base = -1};
 
@@ -83,17 +92,22 @@ static int stage(char **words, size_t count, struct error *error)
 		result = unpack_bundle(staged.unpack, staged.bundles[1], staged.manifests[1], error);
 	if (result == 0)
 		result = unpack_finish(staged.unpack, error);
+	if (result == 0 && seal)
+		result = seal_tree(&staged, error);
 	return result == 0 ? unpack_sync(staged.unpack, error) : result;
 }
 
 int main(int argc, char **argv)
 {
 	struct error error;
-	if (argc != 5 && argc != 6) {
-		fprintf(stderr, "stage STAGING BASE OLD.bundle NEW.bundle [DELTA]\n");
+	bool seal = argc > 1 && strcmp(argv[1], "seal") == 0;
+	char **words = argv + 1 + seal;
+	size_t count = (size_t)(argc - 1 - seal);
+	if (count != 4 && count != 5) {
+		fprintf(stderr, "stage [seal] STAGING BASE OLD.bundle NEW.bundle [DELTA]\n");
 		return ERROR_USAGE;
 	}
-	if (stage(argv + 1, (size_t)argc - 1, &error) == 0)
+	if (stage(words, count, seal, &error) == 0)
 		return 0;
 	fprintf(stderr, "%s\n", error.text);
 	return (int)error.code;
