@@ -23,7 +23,7 @@
 #define DELTA_BYTES_MOST  ((int64_t)64 * 1024 * 1024 * 1024)
 #define DELTA_NAME_MOST   (3 * MANIFEST_NAME_MOST + 32)
 
-/* Memory of delta_make beside manifests, and of delta_apply beside these and 16 MiB of maps: parts wait for one another
+/* Memory of delta_make beside manifests, and of delta_apply beside these and 24 MiB of maps: parts wait for one another
  * rather than exceed it. One part alone always fits. */
 #define DELTA_MAKE_MEMORY  ((size_t)960 * 1024 * 1024)
 #define DELTA_APPLY_MEMORY ((size_t)176 * 1024 * 1024)

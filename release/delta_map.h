@@ -9,8 +9,10 @@
 #include "release/reference.h"
 
 #define DELTA_MAP_REGIONS_MOST 64
-/* Of all the maps of a delta. */
-#define DELTA_MAP_SHIFTS_MOST ((size_t)1 << 20)
+/* Of all the maps of a delta: 24 MiB at most. */
+#define DELTA_MAPS_MOST         ((size_t)1 << 14)
+#define DELTA_MAPS_REGIONS_MOST ((size_t)1 << 17)
+#define DELTA_MAPS_SHIFTS_MOST  ((size_t)1 << 20)
 
 enum delta_side { DELTA_OLD, DELTA_NEW };
 

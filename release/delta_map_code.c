@@ -3,9 +3,6 @@
 #include "release/delta_map.h"
 #include "release/delta_number.h"
 
-/* Maps are counted by 32 bits; contents bound them more tightly. */
-#define MAPS_MOST ((uint64_t)1 << 20)
-
 #define REFUSE(error, ...) error_set((error), ERROR_DATA, "delta", __VA_ARGS__)
 
 /* Numbers in a row, those that may go down as differences. */
@@ -67,7 +64,7 @@ int delta_maps_write(const struct delta_maps *maps, struct buffer *ret_bytes, st
 
 struct reader {
 	const uint8_t *at, *end;
-	size_t shifts_left;
+	size_t regions_left, shifts_left;
 };
 
 static bool take(struct reader *reader, uint64_t *ret_number)
@@ -97,8 +94,9 @@ static int read_regions(struct reader *reader, struct delta_map *map, enum delta
 {
 	uint64_t count = 0, end = 0;
 
-	if (!take(reader, &count) || count > DELTA_MAP_REGIONS_MOST)
+	if (!take(reader, &count) || count > DELTA_MAP_REGIONS_MOST || count > reader->regions_left)
 		return REFUSE(error, "a map of the delta has too many regions");
+	reader->regions_left -= (size_t)count;
 	map->regions[side] = calloc((size_t)count + 1, sizeof(*map->regions[side]));
 	if (map->regions[side] == NULL)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the maps of a delta");
@@ -154,11 +152,11 @@ static int read_map(struct reader *reader, struct delta_map *map, struct error *
 int delta_maps_read(const uint8_t **at, const uint8_t *end, const size_t counts[2], struct delta_maps *ret_maps,
 		    struct error *error)
 {
-	struct reader reader = {*at, end, DELTA_MAP_SHIFTS_MOST};
+	struct reader reader = {*at, end, DELTA_MAPS_REGIONS_MOST, DELTA_MAPS_SHIFTS_MOST};
 	CLEANUP(delta_maps_free) struct delta_maps maps = {0};
 	uint64_t count = 0;
 
-	if (!take(&reader, &count) || count > MAPS_MOST)
+	if (!take(&reader, &count) || count > DELTA_MAPS_MOST)
 		return REFUSE(error, "the index of the delta does not say how many maps there are");
 	for (uint64_t i = 0; i < count; i++) {
 		CLEANUP(delta_map_free) struct delta_map map = {0};

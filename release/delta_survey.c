@@ -132,13 +132,15 @@ static int gather(struct survey *survey, struct delta_maps *ret_maps, struct err
 {
 	const size_t counts[2] = {survey->sides[DELTA_OLD]->manifest->content_count,
 				  survey->sides[DELTA_NEW]->manifest->content_count};
-	size_t shifts_left = DELTA_MAP_SHIFTS_MOST;
+	size_t regions_left = DELTA_MAPS_REGIONS_MOST, shifts_left = DELTA_MAPS_SHIFTS_MOST;
 	int result = 0;
 
-	for (size_t i = 0; result == 0 && i < survey->count; i++) {
+	for (size_t i = 0; result == 0 && i < survey->count && ret_maps->count < DELTA_MAPS_MOST; i++) {
 		struct delta_map *map = &survey->maps[i];
-		if (map->region_counts[DELTA_NEW] == 0 || map->shift_count > shifts_left)
+		size_t regions = map->region_counts[DELTA_OLD] + map->region_counts[DELTA_NEW];
+		if (regions == 0 || regions > regions_left || map->shift_count > shifts_left)
 			continue;
+		regions_left -= regions;
 		shifts_left -= map->shift_count;
 		result = delta_maps_add(ret_maps, map, counts, error);
 	}

@@ -1,7 +1,8 @@
 /* Where the bytes of an executable speak of its own addresses, and how they are rewritten so that two versions of it
  * differ no more than the programs do: a distance becomes the address that it leads to, what follows from another part
- * of the file becomes the difference to that. Reversible, the same number of bytes, for any bytes: what is found
- * wrongly is rewritten and restored all the same. */
+ * of the file becomes the difference to that. Reversible, the same number of bytes: what is found wrongly is
+ * rewritten and restored all the same. Regions that overlap, or a frame that would belong to address 0, may not come
+ * back; who makes a delta tries it. */
 #ifndef RELEASE_REFERENCE_H
 #define RELEASE_REFERENCE_H
 
