@@ -124,6 +124,7 @@ static const struct allowed allowed[] = {
 	{SANDBOX_FILES, SCMP_SYS(fsync)},
 	{SANDBOX_FILES, SCMP_SYS(fdatasync)},
 	{SANDBOX_FILES, SCMP_SYS(syncfs)},
+	{SANDBOX_FILES, SCMP_SYS(sync_file_range)},
 	{SANDBOX_FILES, SCMP_SYS(flock)},
 	{SANDBOX_FILES, SCMP_SYS(umask)},
 	{SANDBOX_FORK, SCMP_SYS(fork)},
