@@ -60,8 +60,10 @@ static int health(struct run *run, struct error *error)
 
 static int tunnel(struct run *run, struct error *error)
 {
-	return tunnel_wait(run->layout->settings, run_now(run)->finish ? INT64_MAX : run->end_ticks, &run->reached,
-			   error);
+	const struct journal_run *now = run_now(run);
+
+	return tunnel_wait(run->layout->settings, now->reboot ? TUNNEL_LINE_NEW : TUNNEL_LINE_OLD,
+			   now->finish ? INT64_MAX : run->end_ticks, &run->reached, error);
 }
 
 static bool migrates(const struct journal_run *now)

@@ -71,7 +71,8 @@ static int do_preflight(struct handler *handler, const json_t *request, struct e
 	CLEANUP(manifest_free) struct manifest *manifest = NULL;
 	struct preflight_request question = {.version = jsonio_string(request, "version"),
 					     .bytes = (uint64_t)jsonio_integer(request, "bytes"),
-					     .data_migration = jsonio_boolean(request, "data_migration")};
+					     .data_migration = jsonio_boolean(request, "data_migration"),
+					     .reboot = jsonio_boolean(request, "reboot")};
 	json_t *checks = NULL;
 	struct error ignored;
 	bool ok = false;
@@ -210,8 +211,12 @@ static int do_fence(struct handler *handler, const json_t *request, struct error
 	}
 
 static const struct jsonio_field status_fields[] = {DO, END};
-static const struct jsonio_field preflight_fields[] = {
-	DO, VERSION, TIME("bytes"), {"data_migration", JSONIO_BOOLEAN, true, 0, false}, END};
+static const struct jsonio_field preflight_fields[] = {DO,
+						       VERSION,
+						       TIME("bytes"),
+						       {"data_migration", JSONIO_BOOLEAN, true, 0, false},
+						       {"reboot", JSONIO_BOOLEAN, false, 0, false},
+						       END};
 static const struct jsonio_field stage_fields[] = {
 	DO, {"product", JSONIO_STRING, true, MANIFEST_NAME_MOST, false}, VERSION, END};
 static const struct jsonio_field seal_fields[] = {DO, VERSION, SHA256, END};

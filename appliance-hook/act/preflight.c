@@ -55,7 +55,7 @@ static int find_restart(const struct subject *subject, struct finding *finding, 
 {
 	const struct manifest *manifest = subject->request->manifest;
 	bool by_slot = slot_backend(subject->layout)->by_restart;
-	bool reboot = by_slot || (manifest && manifest->reboot);
+	bool reboot = by_slot || subject->request->reboot || (manifest && manifest->reboot);
 	int status = reboot ? restart_is_possible(subject->layout->settings, error) : 0;
 
 	snprintf(finding->value, sizeof finding->value, "%s",

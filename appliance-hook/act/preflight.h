@@ -11,7 +11,7 @@
 struct preflight_request {
 	const char *version;
 	uint64_t bytes; /* that staging it from nothing takes; what is staged already is taken off */
-	bool data_migration;
+	bool data_migration, reboot;
 	const struct manifest *manifest; /* NULL: not staged yet */
 };
 

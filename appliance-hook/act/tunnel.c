@@ -15,6 +15,8 @@
 #define TUNNEL_SOCKET    "control.sock"
 #define TUNNEL_ANSWER_MS 5000
 #define TUNNEL_LOOK_MS   500
+/* link calls a line dead after 90 s without a byte. */
+#define TUNNEL_SILENCE_MS (100 * 1000)
 
 /* By the directory's descriptor: STATE may be longer than an address of a socket. */
 static int connect_serve(const struct hook_settings *settings, int *ret_fd, struct error *error)
@@ -64,20 +66,26 @@ struct tunnel tunnel_ask(const struct hook_settings *settings)
 			       .permanent = json_is_true(json_object_get(ok, "permanent"))};
 }
 
-int tunnel_wait(const struct hook_settings *settings, int64_t until, bool *ret_up, struct error *error)
+int tunnel_wait(const struct hook_settings *settings, enum tunnel_line line, int64_t until, bool *ret_up,
+		struct error *error)
 {
-	int64_t deadline = clock_ticks_ms() + 1000 * settings->hub_back_within;
+	int64_t now = clock_ticks_ms(), longest = 1000 * settings->hub_back_within, deadline = now + longest;
+	int64_t proven =
+		line == TUNNEL_LINE_NEW ? now : now + (longest < TUNNEL_SILENCE_MS ? longest : TUNNEL_SILENCE_MS);
 	struct timespec pause = {.tv_nsec = TUNNEL_LOOK_MS * 1000000};
 
 	for (;;) {
 		struct tunnel tunnel = tunnel_ask(settings);
-		if (tunnel.standing == TUNNEL_UP || tunnel.standing == TUNNEL_CLOSED) {
+		now = clock_ticks_ms();
+		if (tunnel.standing != TUNNEL_UP)
+			proven = now;
+		if (tunnel.standing == TUNNEL_CLOSED || (tunnel.standing == TUNNEL_UP && now >= proven)) {
 			*ret_up = tunnel.standing == TUNNEL_UP;
 			return 0;
 		}
-		if (clock_ticks_ms() >= until)
+		if (now >= until)
 			return error_set(error, ERROR_NOT_NOW, "window", "the window ended before the tunnel was back");
-		if (clock_ticks_ms() >= deadline)
+		if (now >= deadline)
 			return error_set(error, ERROR_NOT_NOW, "tunnel",
 					 "the tunnel, which was up before, was not back within %lld s%s",
 					 (long long)settings->hub_back_within,

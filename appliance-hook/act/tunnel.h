@@ -18,9 +18,16 @@ struct tunnel {
 
 struct tunnel tunnel_ask(const struct hook_settings *settings);
 
+/* A line whose far end has gone is noticed only after its silence: what is up may be a word of before. */
+enum tunnel_line {
+	TUNNEL_LINE_NEW, /* the machine has restarted: whatever is up was opened since */
+	TUNNEL_LINE_OLD, /* it counts once it was lost and is back, or when it outlives that silence */
+};
+
 /* Waits until it is up, at most the configured time and not past `until` (clock_ticks_ms). One that was closed
  * meanwhile, by the customer or by its time, is not waited for: *ret_up is false then. ERROR_NOT_NOW "tunnel", or
  * "window". */
-int tunnel_wait(const struct hook_settings *settings, int64_t until, bool *ret_up, struct error *error) MUST_CHECK;
+int tunnel_wait(const struct hook_settings *settings, enum tunnel_line line, int64_t until, bool *ret_up,
+		struct error *error) MUST_CHECK;
 
 #endif

@@ -329,9 +329,9 @@ int verify_preflight(struct verify *verify, json_t **ret_answer, struct error *e
 	CLEANUP(jsonio_free) json_t *answer = NULL;
 	if (need(verify, VERIFY_MANIFEST, error) < 0)
 		return -(int)error->code;
-	json_t *arguments = json_pack("{s:s, s:I, s:b}", "version", verify->release.version, "bytes",
+	json_t *arguments = json_pack("{s:s, s:I, s:b, s:b}", "version", verify->release.version, "bytes",
 				      (json_int_t)unpack_space_needed(verify->manifest), "data_migration",
-				      (int)verify->manifest->data_migration);
+				      (int)verify->manifest->data_migration, "reboot", (int)verify->manifest->reboot);
 	if (actor_ask(&verify->session->actor, "preflight", arguments, NULL, NULL, &answer, error) < 0)
 		return -(int)error->code;
 	if (!ret_answer)

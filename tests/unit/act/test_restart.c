@@ -292,9 +292,15 @@ static void test_refused_where_nothing_restarts(void **state)
 	fixture->settings.units_reboot.count = 0;
 	struct switch_request request = fixture_order(fixture, "up-1", "1.1", sha256);
 	assert_int_equal(switch_run(&fixture->layout, &request, NULL, NULL, &result, &error), -ERROR_NOT_NOW);
-	fixture->settings.units_reboot.count = 1;
 	assert_string_equal(error.name, "restart");
 	assert_non_null(strstr(error.text, "[units] reboot"));
+	/* And at booking, when nothing of it is here yet. */
+	const struct preflight_request question = {.version = "1.2", .reboot = true};
+	const struct journal_state idle = {0};
+	error = (struct error){0};
+	assert_int_equal(preflight_require(&fixture->layout, &idle, &question, &error), -ERROR_NOT_NOW);
+	assert_string_equal(error.name, "restart");
+	fixture->settings.units_reboot.count = 1;
 	assert_false(fixture_exists(fixture, "units.log"));
 }
 
@@ -372,15 +378,15 @@ static void test_tunnel_is_back(void **state)
 }
 
 /* "up" while the run begins, "waiting" once the new version has been started. */
-static void lose_tunnel(struct fixture *fixture, const char *after)
+static void lose_tunnel(struct fixture *fixture, const char *after, const char *seconds)
 {
 	char script[512];
 
 	fixture_write(fixture, "tunnel", "up permanent");
 	snprintf(script, sizeof script,
 		 "#!/bin/sh\nv=$(cat %s/product/current/version)\necho start $v >> %s/units.log\n"
-		 "[ $v = 1.0 ] || printf '%s' > %s/tunnel\n",
-		 fixture->directory, fixture->directory, after, fixture->directory);
+		 "[ $v = 1.0 ] || (sleep %s; printf '%s' > %s/tunnel) > /dev/null 2>&1 &\n",
+		 fixture->directory, fixture->directory, seconds, after, fixture->directory);
 	fixture_write(fixture, "start", script);
 }
 
@@ -388,7 +394,7 @@ static void test_tunnel_never_comes_back(void **state)
 {
 	struct fixture *fixture = *state;
 
-	lose_tunnel(fixture, "waiting permanent");
+	lose_tunnel(fixture, "waiting permanent", "0");
 	assert_int_equal(machine_upgrade(fixture, "up-1", "1.1", FIXTURE_NETWORK), JOURNAL_ROLLED_BACK);
 	assert_non_null(strstr(last_run(fixture)->reason, "tunnel"));
 	assert_blamed(fixture, true);
@@ -400,12 +406,22 @@ static void test_tunnel_never_comes_back(void **state)
 	assert_string_equal(fixture_whole(fixture, version), "1.0");
 }
 
+/* That the line is dead shows only after a while: what is still called up is not believed before. */
+static void test_tunnel_is_lost_late(void **state)
+{
+	struct fixture *fixture = *state;
+
+	lose_tunnel(fixture, "waiting permanent", "0.3");
+	assert_int_equal(machine_upgrade(fixture, "up-1", "1.1", FIXTURE_NETWORK), JOURNAL_ROLLED_BACK);
+	assert_non_null(strstr(last_run(fixture)->reason, "tunnel"));
+}
+
 /* The customer closed it meanwhile: nobody waits for what nobody opens. */
 static void test_tunnel_closed_meanwhile(void **state)
 {
 	struct fixture *fixture = *state;
 
-	lose_tunnel(fixture, "closed");
+	lose_tunnel(fixture, "closed", "0");
 	assert_int_equal(machine_upgrade(fixture, "up-1", "1.1", FIXTURE_NETWORK), JOURNAL_COMMITTED);
 	assert_false(last_run(fixture)->confirmed);
 }
@@ -445,6 +461,7 @@ int main(int argc, char **argv)
 		TEST(test_refused_where_nothing_restarts),
 		TUNNEL(test_tunnel_is_back),
 		TUNNEL(test_tunnel_never_comes_back),
+		TUNNEL(test_tunnel_is_lost_late),
 		TUNNEL(test_tunnel_closed_meanwhile),
 		TUNNEL(test_tunnel_does_not_count),
 	};
