@@ -534,7 +534,8 @@ static void test_index_bombs(void **state)
 	buffer_free(&plain);
 }
 
-/* A part that says all of new content 0, from nothing, and has `frame` for it. */
+/* A part that says all of new content 0, from nothing, and has `frame` for it: the table of its copies, and the rest.
+ */
 static void hostile_part(struct world *world, const struct buffer *frame, const char *words)
 {
 	CLEANUP(buffer_free) struct buffer plain = NUMBERS(0, 1, 0, 0, 1, 0, frame->size);
@@ -556,14 +557,16 @@ static void test_parts(void **state)
 	struct error error = {0};
 
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-		CLEANUP(buffer_free) struct buffer frame = {0};
+		CLEANUP(buffer_free) struct buffer frame = NUMBERS(0);
 		assert_ok(blob_patch((struct blob_prefix){NULL, 0}, zeros, sizes[i], true, &frame, &error));
 		hostile_part(*state, &frame, words[i]);
 	}
-	CLEANUP(buffer_free) struct buffer cut = {0};
+	CLEANUP(buffer_free) struct buffer cut = NUMBERS(0);
 	assert_ok(blob_patch((struct blob_prefix){NULL, 0}, zeros, size, true, &cut, &error));
 	cut.size--;
 	hostile_part(*state, &cut, "a patch is not one whole zstd frame");
+	CLEANUP(buffer_free) struct buffer vast = NUMBERS(UINT64_C(1) << 40, 4, 0);
+	hostile_part(*state, &vast, "the copies of a part have a size that none has");
 }
 
 /* Its end is missing, or it is none: by its hash, before anything of it is read. */
