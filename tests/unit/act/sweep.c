@@ -374,7 +374,8 @@ static void work(const struct sweep *sweep, size_t number)
 	_exit(0);
 }
 
-static void run_workers(const struct sweep *sweep)
+/* Returns how many did not come to their end. */
+static unsigned run_workers(const struct sweep *sweep)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	size_t count = cores < 1 ? 1 : cores > WORKERS_MOST ? WORKERS_MOST : (size_t)cores;
@@ -390,10 +391,11 @@ static void run_workers(const struct sweep *sweep)
 	for (size_t i = 0; i < count; i++) {
 		int status = 0;
 		assert_int_equal(waitpid(workers[i], &status, 0), workers[i]);
+		if (WIFSIGNALED(status))
+			fprintf(stderr, "a worker was ended by signal %d\n", WTERMSIG(status));
 		failed += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
 	}
-	if (failed > 0)
-		fail_msg("%u of %zu workers did not come to their end", failed, count);
+	return failed;
 }
 
 /* Whom machine.h ends with the machine it reads from the lock, which nothing else decides by. */
@@ -491,8 +493,10 @@ void sweep_run(struct sweep *sweep, enum sweep_action action, const struct sweep
 	sweep->job_count = 0;
 	memset(sweep->board, 0, sizeof *sweep->board);
 	list_jobs(sweep);
-	run_workers(sweep);
+	unsigned failed = run_workers(sweep);
 	count->runs[action] += atomic_load(&sweep->board->runs);
 	for (size_t i = 0; i < WHOLE_VERDICTS; i++)
 		count->outcomes[i] += atomic_load(&sweep->board->outcomes[i]);
+	if (failed > 0)
+		fail_msg("%u workers did not come to their end", failed);
 }
