@@ -5,7 +5,7 @@
 
 #include "base/sandbox.h"
 #include "release/tree.h"
-#include "release/unpack.h"
+#include "release/unpack_pool.h"
 
 /* A product with a file of three blobs, small files, a copy, an empty file, a link. */
 static void make_product(const char *tree, const char *text)
@@ -422,6 +422,50 @@ static void on_every_core(void **state)
 	verify("crew.staging/tree", manifest);
 }
 
+/* A pool unpacks what it is given, says which blob was wrong whenever that was found, and unpacks nothing after it. */
+static void by_a_pool(void **state)
+{
+	(void)state;
+	struct error error;
+	CLEANUP(unpack_free) struct unpack *unpack = NULL;
+	CLEANUP(unpack_free) struct unpack *second = NULL;
+	CLEANUP(bundle_free) struct bundle *bundle = NULL;
+	CLEANUP(manifest_free) struct manifest *manifest = load("one.bundle", &bundle);
+	CLEANUP(file_close) int staging = staging_directory("pool.staging");
+	assert_done(unpack_begin(staging, manifest, -1, NULL, UNPACK_AUTO, &unpack, &error));
+	assert_done(unpack_bundle(unpack, bundle, manifest, &error));
+	assert_done(unpack_finish(unpack, &error));
+	assert_done(unpack_sync(unpack, &error));
+	verify("pool.staging/tree", manifest);
+
+	CLEANUP(file_close) int other = staging_directory("pool.second");
+	CLEANUP(unpack_pool_free) struct unpack_pool *pool = NULL;
+	assert_done(unpack_begin(other, manifest, -1, NULL, UNPACK_AUTO, &second, &error));
+	assert_done(unpack_pool_new(second, &pool, &error));
+	size_t index = 0, given = 0;
+	int result = 0;
+	while (unpack_next_blob(second, &index)) {
+		CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(0);
+		stored_blob(bundle, manifest, index, &bytes);
+		bytes.data[bytes.size / 2] ^= given == 0;
+		int now = unpack_pool_give(pool, index, &bytes, &error);
+		assert_int_equal(bytes.size, 0);
+		result = result < 0 ? result : now;
+		given++;
+	}
+	assert_true(given > 2);
+	assert_refused(unpack_pool_drain(pool, &error), "hash");
+	assert_true(unpack_progress(second).blobs_done < given);
+	assert_refused(unpack_finish(second, &error), "incomplete");
+	unpack_pool_free(&pool);
+	/* With the bytes that were meant it goes on. */
+	for (size_t i = 0; i < manifest->blob_count; i++)
+		assert_done(give_blob(second, bundle, manifest, i, &error));
+	assert_done(unpack_finish(second, &error));
+	verify("pool.second/tree", manifest);
+	assert_true(result == 0 || result == -ERROR_DATA);
+}
+
 static void given_back(void **state)
 {
 	(void)state;
@@ -454,6 +498,7 @@ int main(void)
 		cmocka_unit_test(links_in_staging),
 		cmocka_unit_test(given_back),
 		cmocka_unit_test(on_every_core),
+		cmocka_unit_test(by_a_pool),
 		cmocka_unit_test(sandboxed),
 	};
 	return cmocka_run_group_tests_name("unpack", tests, start, fixture_end);
