@@ -29,6 +29,8 @@ static int read_manifest(const struct layout *layout, const struct bundle *bundl
 	if (status == 0 && strcmp(manifest->product, layout->settings->product) != 0)
 		status = error_set(error, ERROR_DATA, "product", "the bundle is of %s, this appliance is a %s",
 				   manifest->product, layout->settings->product);
+	if (status == 0)
+		status = bundle_check_closed(bundle, manifest, error);
 	if (status < 0)
 		return status;
 	hash_bytes(HASH_SHA256, bytes->data, bytes->size, hash);

@@ -163,6 +163,26 @@ static void test_adopts_once(void **state)
 	assert_string_equal(error.name, "exists");
 }
 
+static void test_adopts_nothing_beside(void **state UNUSED)
+{
+	struct fixture fixture;
+	CLEANUP(bundle_free) struct bundle *bundle = NULL;
+	struct error error = {0};
+	char path[256], version[LAYOUT_VERSION_SIZE];
+
+	fixture_make(&fixture, NULL);
+	fixture_pack(&fixture, "1.0", FIXTURE_GOOD);
+	fixture_write(&fixture, "stray", "in no manifest");
+	snprintf(path, sizeof path, "tar -C %s -rf %s/1.0.bundle stray", fixture.directory, fixture.directory);
+	assert_int_equal(system(path), 0);
+	snprintf(path, sizeof path, "%s/1.0.bundle", fixture.directory);
+	assert_int_equal(bundle_open(path, &bundle, &error), 0);
+	assert_int_equal(adopt_bundle(&fixture.layout, bundle, -1, version, &error), -ERROR_DATA);
+	assert_string_equal(error.name, "closed");
+	assert_false(fixture_exists(&fixture, "product/current"));
+	fixture_end(&fixture);
+}
+
 static void test_adopts_a_tree(void **state UNUSED)
 {
 	struct fixture fixture;
@@ -338,6 +358,7 @@ int main(int argc, char **argv)
 #endif
 		TEST(test_full_disk_is_refused),
 		TEST(test_adopts_once),
+		cmocka_unit_test(test_adopts_nothing_beside),
 		cmocka_unit_test(test_adopts_a_tree),
 		cmocka_unit_test(test_snapshot_across_file_systems),
 		TEST(test_session),
