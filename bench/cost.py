@@ -31,17 +31,21 @@ class Cost:
         timer = threading.Timer(limit, end_all, [processes]) if limit else None
         if timer:
             timer.start()
-        for process in processes:
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            self.cpu += usage.ru_utime + usage.ru_stime
+        try:
+            for process in processes:
+                _, status, usage = os.wait4(process.pid, 0)
+                process.returncode = os.waitstatus_to_exitcode(status)
+                self.cpu += usage.ru_utime + usage.ru_stime
+        finally:
+            end_all(processes)  # those that run still: this one is being ended
+            peak = watch.end()
+            if timer:
+                timer.cancel()
         elapsed = time.monotonic() - begin
         self.wall += elapsed
-        self.peak = max(self.peak, watch.end() / 1024)
-        if timer:
-            timer.cancel()
-            if elapsed >= limit:
-                raise OutOfTime("over %d s: %s" % (limit, processes[0].args[0]))
+        self.peak = max(self.peak, peak / 1024)
+        if timer and elapsed >= limit:
+            raise OutOfTime("over %d s: %s" % (limit, processes[0].args[0]))
         for process in processes:
             if process.returncode != 0:
                 complaints.seek(0)
