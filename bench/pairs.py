@@ -7,6 +7,7 @@ import subprocess
 
 HERE = pathlib.Path(__file__).resolve().parent
 SIDES = ("old", "new")
+NAMED_MOST = 6  # packages that a heading names
 
 
 def call(*command, **options):
@@ -49,7 +50,8 @@ class Pair:
         return sum(path.stat().st_size for path in regular_files(self.new).values())
 
     def sentence(self):
-        versions = [", ".join(as_list(self.entry[side])) for side in SIDES]
+        packages = [as_list(self.entry[side]) for side in SIDES]
+        versions = [", ".join(names) if len(names) <= NAMED_MOST else "%d packages" % len(names) for names in packages]
         return "%s: %s -> %s (%s)" % (self.name, *versions, self.what)
 
 
