@@ -123,38 +123,48 @@ int trust_store(struct trust *trust, const char *file, const struct buffer *byte
 	return file_replace_at(trust->directory, file, bytes->data, bytes->size, 0644, error);
 }
 
-void trust_stored_load(struct trust *trust, enum role_kind kind)
+int trust_stored_load(struct trust *trust, enum role_kind kind, struct error *error)
 {
 	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(kinds[kind].most);
 	struct trust_file file = {0};
-	struct error ignored;
+	struct error why;
+	int r = file_read_at(trust->directory, kinds[kind].file, &bytes, &why);
 
-	if (file_read_at(trust->directory, kinds[kind].file, &bytes, &ignored) ||
-	    trust_file_verify(&bytes, kinds[kind].file, kind, &trust->root->roles[kind], NULL, &file, &ignored)) {
-		trust_file_free(&trust->files[kind]);
-		return;
+	/* What is there and cannot be read may be newer than what is offered. */
+	if (r && strcmp(why.name, "read") == 0) {
+		*error = why;
+		return r;
 	}
+	if (!r)
+		r = trust_file_verify(&bytes, kinds[kind].file, kind, &trust->root->roles[kind], NULL, &file, &why);
 	trust_file_free(&trust->files[kind]);
-	trust->files[kind] = file;
+	if (!r)
+		trust->files[kind] = file;
+	return 0;
 }
 
 /* The roots that were accepted after the installed one. A damaged or missing link ends the walk: the refresh fetches
  * from there on. The stored root.json itself is never an anchor, only what the installed root vouches for. */
-static void walk_history(struct trust *trust)
+static int walk_history(struct trust *trust, struct error *error)
 {
 	for (int i = 0; i < HISTORY_MOST; i++) {
 		CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(ROLE_ROOT_MOST);
 		struct role_root *next = NULL;
-		struct error ignored;
+		struct error why;
 		char name[64];
 
 		snprintf(name, sizeof name, TRUST_HISTORY "/%lld.root.json", (long long)trust->root->head.version + 1);
-		if (file_read_at(trust->directory, name, &bytes, &ignored) ||
-		    trust_root_verify(&bytes, trust->root, &next, &ignored))
-			return;
+		int r = file_read_at(trust->directory, name, &bytes, &why);
+		if (r && strcmp(why.name, "read") == 0) {
+			*error = why;
+			return r;
+		}
+		if (r || trust_root_verify(&bytes, trust->root, &next, &why))
+			return 0;
 		role_root_free(&trust->root);
 		trust->root = next;
 	}
+	return 0;
 }
 
 int trust_open(int directory, const void *root, size_t root_size, struct trust **ret_trust, struct error *error)
@@ -171,7 +181,9 @@ int trust_open(int directory, const void *root, size_t root_size, struct trust *
 		r = trust_root_verify(&bytes, NULL, &trust->root, error);
 	if (r)
 		return error_prefix(error, "the installed root");
-	walk_history(trust);
+	r = walk_history(trust, error);
+	if (r)
+		return r;
 	*ret_trust = TAKE(trust);
 	return 0;
 }
@@ -226,9 +238,9 @@ int trust_load(struct trust *trust, int64_t now, struct error *error)
 {
 	int r = 0;
 
-	for (int kind = ROLE_TIMESTAMP; kind < ROLE_KINDS; kind++)
-		trust_stored_load(trust, (enum role_kind)kind);
-	for (int kind = ROLE_SNAPSHOT; kind < ROLE_KINDS; kind++)
+	for (int kind = ROLE_TIMESTAMP; !r && kind < ROLE_KINDS; kind++)
+		r = trust_stored_load(trust, (enum role_kind)kind, error);
+	for (int kind = ROLE_SNAPSHOT; !r && kind < ROLE_KINDS; kind++)
 		if (!trust->files[kind].envelope)
 			r = error_set(error, ERROR_DATA, "missing", "no valid %s is stored here yet", kinds[kind].file);
 	if (!r)

@@ -285,7 +285,7 @@ static int begin(struct trust *trust, struct trust_source source, int64_t now, s
 	int r = update_root(trust, source, now, error);
 
 	for (int kind = ROLE_TIMESTAMP; !r && kind < ROLE_KINDS; kind++)
-		trust_stored_load(trust, (enum role_kind)kind);
+		r = trust_stored_load(trust, (enum role_kind)kind, error);
 	return r;
 }
 

@@ -42,8 +42,8 @@ bool trust_file_is(const struct trust_file *file, const struct role_meta *meta);
 int trust_root_verify(const struct buffer *bytes, const struct role_root *previous, struct role_root **ret_root,
 		      struct error *error) MUST_CHECK;
 
-/* The stored file of a kind, verified under the root in force; forgotten where it does not verify. */
-void trust_stored_load(struct trust *trust, enum role_kind kind);
+/* The stored file of a kind, verified under the root in force; forgotten where it does not verify. ERROR_DATA "read". */
+int trust_stored_load(struct trust *trust, enum role_kind kind, struct error *error) MUST_CHECK;
 int trust_store(struct trust *trust, const char *file, const struct buffer *bytes, struct error *error) MUST_CHECK;
 
 /* At most `most` bytes of a name, appended to an empty buffer. */

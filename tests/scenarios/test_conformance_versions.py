@@ -363,6 +363,8 @@ def test_a_refresh_that_is_cut_anywhere_leaves_whole_files_and_goes_on(tuf, tmp_
         repository.publish("root", "targets", "snapshot", "timestamp")
     after = {role + ".json": repository.served(role) for role in TOP}
     points = points_of(tuf, tmp_path)
+    if how == "enospc":
+        points = [point for point in points if not point.startswith("file.read:")]
     assert len(points) >= 15, points
     struck = 0
     for point in points:
