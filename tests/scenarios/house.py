@@ -32,7 +32,7 @@ class Refused(Exception):
         self.code, self.text, self.out = code, text, out
 
 
-def wait_until(what, question, seconds=SECONDS):
+def wait_until(what, question, seconds=SECONDS, pause=0.05):
     """Asks again until the answer is true; the answer is returned."""
     deadline = time.monotonic() + seconds
     while True:
@@ -41,7 +41,7 @@ def wait_until(what, question, seconds=SECONDS):
             return answer
         if time.monotonic() > deadline:
             raise AssertionError("%s did not happen within %d s" % (what, seconds))
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 def free_port():

@@ -1,5 +1,6 @@
 """The tunnel: opened by the appliance alone, closed at will, resumed where it broke, stock ssh in its place."""
 import os
+import signal
 import subprocess
 import time
 
@@ -25,13 +26,15 @@ def test_tunnel_closed_in_the_middle_resumes(box, shop):
     shop.publisher.ship(shop.centre, shop.publisher.pack("4.0", files=files))
     identity = shop.centre.book("box1", "4.0")
     staging = box.root / "releases" / ".staging-4.0"
-
-    def some_blobs():
-        row = shop.centre.upgrade(identity)
-        assert row["state"] != "committed", "too fast to be interrupted"
-        return row if 0 < row["blobs_done"] < row["blobs"] else None
-    before = wait_until("some blobs are there", some_blobs)
-    box.hook("tunnel", "close")
+    hub = shop.centre.roles()["hub"]
+    wait_until("some files are there", lambda: list(staging.glob("tree/share/part-*")), pause=0.002)
+    os.kill(hub, signal.SIGSTOP)
+    try:
+        before = shop.centre.upgrade(identity)
+        box.hook("tunnel", "close")
+        assert len(list(staging.glob("tree/share/part-*"))) < len(files), "too fast to be interrupted"
+    finally:
+        os.kill(hub, signal.SIGCONT)
     wait_until("the tunnel is gone", lambda: not box.connected())
     assert staging.exists()
     box.open_tunnel()
