@@ -1,6 +1,7 @@
 /* Key files, passphrases, foreign key types and external signers. */
 #include <poll.h>
 #include <pty.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include "fixture.h"
@@ -132,6 +133,8 @@ static int at_terminal(int (*run)(const char *path, struct error *error), const 
 	if (child == 0) {
 		struct error error = {0};
 
+		/* Whoever runs tests in the background has it ignored. */
+		signal(SIGINT, SIG_DFL);
 		_exit(-run(path, &error));
 	}
 	assert_true(child > 0);

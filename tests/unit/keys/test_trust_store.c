@@ -276,7 +276,7 @@ static void folder_is_a_source(void **state)
 	drop_directory(path, folder);
 }
 
-static void what_cannot_be_stored_is_not_trusted(void **state)
+static void what_cannot_be_read_is_not_passed_over(void **state)
 {
 	static const char *const blocked[] = {"timestamp.json/x", "snapshot.json/x", "targets.json/x"};
 	struct state *s = *state;
@@ -287,13 +287,14 @@ static void what_cannot_be_stored_is_not_trusted(void **state)
 		json_int_t before = version_of(s->repository.targets);
 		char name[32];
 
-		/* A directory in the way cannot be replaced by a file. */
+		/* A directory in the way: what had been accepted cannot be known. */
 		snprintf(name, sizeof name, "%.*s", (int)strcspn(blocked[i], "/"), blocked[i]);
 		assert_ok(file_remove_tree_at(s->directory, name, &error));
 		assert_ok(file_make_directory_at(s->directory, name, 0755, &error));
 		assert_ok(file_make_directory_at(s->directory, blocked[i], 0755, &error));
 		publish_next(&s->repository);
-		assert_int_equal(refresh(s, &error), -ERROR_CANNOT_CREATE);
+		assert_int_equal(refresh(s, &error), -ERROR_DATA);
+		assert_string_equal(error.name, "read");
 		assert_true(trust_version(s->trust, (enum role_kind)(i + 1)) <= before);
 		assert_ok(file_remove_tree_at(s->directory, name, &error));
 		assert_ok(refresh(s, &error));
@@ -387,7 +388,7 @@ int main(void)
 		TEST(repository_without_consistent_snapshots),
 		TEST(targets_are_fetched_by_hash_and_checked),
 		TEST(folder_is_a_source),
-		TEST(what_cannot_be_stored_is_not_trusted),
+		TEST(what_cannot_be_read_is_not_passed_over),
 		TEST(root_json_never_lags_behind_the_history),
 		TEST(malformed_metadata_is_refused_by_name),
 		TEST(root_hash_does_not_change_with_signatures),
