@@ -113,9 +113,15 @@ static int find_slot(const struct pair *pair, const char *version)
 	return strcmp(pair->slots[!pair->booted].version, version) == 0 ? !pair->booted : -1;
 }
 
-static int require_slot(const struct pair *pair, const char *version, int *ret_slot, struct error *error)
+/* The pair as it stands, and which of the two holds `version`. */
+static int read_slot(const struct layout *layout, const char *version, struct pair *ret_pair, int *ret_slot,
+		     struct error *error)
 {
-	*ret_slot = find_slot(pair, version);
+	int status = read_pair(layout, ret_pair, error);
+
+	if (status < 0)
+		return status;
+	*ret_slot = find_slot(ret_pair, version);
 	return *ret_slot < 0 ? error_set(error, ERROR_DATA, "missing", "no slot holds release %s", version) : 0;
 }
 
@@ -239,10 +245,8 @@ static int prepare(const struct layout *layout, const char *version, struct erro
 static int activate(const struct layout *layout, const char *version, struct error *error)
 {
 	struct pair pair;
-	int slot = 0, status = read_pair(layout, &pair, error);
+	int slot = 0, status = read_slot(layout, version, &pair, &slot, error);
 
-	if (status == 0)
-		status = require_slot(&pair, version, &slot, error);
 	if (status < 0)
 		return status;
 	pair.next = slot;
@@ -255,10 +259,8 @@ static int activate(const struct layout *layout, const char *version, struct err
 static int undo(const struct layout *layout, const char *version, struct error *error)
 {
 	struct pair pair;
-	int slot = 0, status = read_pair(layout, &pair, error);
+	int slot = 0, status = read_slot(layout, version, &pair, &slot, error);
 
-	if (status == 0)
-		status = require_slot(&pair, version, &slot, error);
 	if (status < 0)
 		return status;
 	pair.next = slot;
@@ -271,10 +273,8 @@ static int mark_good(const struct layout *layout, const char *version, const cha
 		     struct error *error)
 {
 	struct pair pair;
-	int slot = 0, status = read_pair(layout, &pair, error);
+	int slot = 0, status = read_slot(layout, version, &pair, &slot, error);
 
-	if (status == 0)
-		status = require_slot(&pair, version, &slot, error);
 	if (status < 0)
 		return status;
 	pair.next = slot;
