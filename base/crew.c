@@ -1,6 +1,5 @@
 #include "base/crew.h"
 
-#include <pthread.h>
 #include <sched.h>
 
 struct crew {
@@ -81,4 +80,27 @@ int crew_run(size_t most, size_t count, size_t step, crew_work *work, void *cont
 		return 0;
 	*error = crew.error;
 	return -(int)error->code;
+}
+
+void crew_memory_end(struct crew_memory *memory)
+{
+	pthread_mutex_destroy(&memory->lock);
+	pthread_cond_destroy(&memory->given);
+}
+
+void crew_memory_take(struct crew_memory *memory, size_t size)
+{
+	pthread_mutex_lock(&memory->lock);
+	while (memory->taken > 0 && (size > memory->most || memory->taken > memory->most - size))
+		pthread_cond_wait(&memory->given, &memory->lock);
+	memory->taken += size;
+	pthread_mutex_unlock(&memory->lock);
+}
+
+void crew_memory_give(struct crew_memory *memory, size_t size)
+{
+	pthread_mutex_lock(&memory->lock);
+	memory->taken -= size;
+	pthread_cond_broadcast(&memory->given);
+	pthread_mutex_unlock(&memory->lock);
 }

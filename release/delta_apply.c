@@ -1,11 +1,11 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/crew.h"
 #include "base/fault.h"
 #include "base/file.h"
 #include "release/blob.h"
@@ -13,7 +13,6 @@
 #include "release/delta_number.h"
 #include "release/delta_plan.h"
 
-#define THREADS_MOST 16
 /* Contents of up to so many bytes are handed out whole even where they are made of several stretches; copies of more
  * in pieces of it. */
 #define COPY_ROOM ((size_t)4 * 1024 * 1024)
@@ -212,12 +211,7 @@ struct applying {
 	const struct delta *delta;
 	int base;
 	const struct delta_sink *sink;
-	pthread_mutex_t lock; /* over what follows */
-	pthread_cond_t room;
-	size_t next;
-	size_t memory; /* that parts under way take */
-	int result;
-	struct error error; /* of the first that failed */
+	struct crew_memory memory;
 };
 
 struct sides {
@@ -385,59 +379,26 @@ static size_t part_memory(const struct delta_part *part)
 	       delta_frame_read_memory((size_t)part->prefix);
 }
 
-static void *work(void *context)
+static int work(void *context, size_t worker, size_t index, struct error *error)
 {
 	struct applying *applying = context;
-	const struct delta_plan *plan = &applying->delta->plan;
+	size_t memory = part_memory(&applying->delta->plan.parts[index]);
 
-	pthread_mutex_lock(&applying->lock);
-	while (applying->result == 0 && applying->next < plan->part_count) {
-		const struct delta_part *part = &plan->parts[applying->next];
-		size_t memory = part_memory(part);
-		if (applying->memory > 0 && applying->memory + memory > DELTA_APPLY_MEMORY) {
-			pthread_cond_wait(&applying->room, &applying->lock);
-			continue;
-		}
-		struct error error;
-		size_t index = applying->next++;
-		applying->memory += memory;
-		pthread_mutex_unlock(&applying->lock);
-		int result = apply_part(applying, index, &error);
-		pthread_mutex_lock(&applying->lock);
-		applying->memory -= memory;
-		if (result < 0 && applying->result == 0) {
-			applying->result = result;
-			applying->error = error;
-		}
-		pthread_cond_broadcast(&applying->room);
-	}
-	pthread_mutex_unlock(&applying->lock);
-	return NULL;
+	(void)worker;
+	crew_memory_take(&applying->memory, memory);
+	int result = apply_part(applying, index, error);
+	crew_memory_give(&applying->memory, memory);
+	return result;
 }
 
 int delta_apply(const struct delta *delta, int base, const struct delta_sink *sink, struct error *error)
 {
-	struct applying applying = {.delta = delta,
-				    .base = base,
-				    .sink = sink,
-				    .lock = PTHREAD_MUTEX_INITIALIZER,
-				    .room = PTHREAD_COND_INITIALIZER};
-	pthread_t threads[THREADS_MOST];
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	size_t wanted = cores < 1 ? 1 : cores > THREADS_MOST ? THREADS_MOST : (size_t)cores, started = 0;
+	struct applying applying = {
+		.delta = delta, .base = base, .sink = sink, .memory = CREW_MEMORY_INIT(DELTA_APPLY_MEMORY)};
+	int result = crew_run(CREW_MOST, delta->plan.part_count, 1, work, &applying, error);
 
-	/* This thread is one of them. */
-	while (started + 1 < wanted && started + 1 < delta->plan.part_count &&
-	       pthread_create(&threads[started], NULL, work, &applying) == 0)
-		started++;
-	work(&applying);
-	for (size_t i = 0; i < started; i++)
-		pthread_join(threads[i], NULL);
-	pthread_mutex_destroy(&applying.lock);
-	pthread_cond_destroy(&applying.room);
-	if (applying.result < 0)
-		*error = applying.error;
-	return applying.result;
+	crew_memory_end(&applying.memory);
+	return result;
 }
 
 static bool old_holds(const struct delta *delta, int base, size_t index)

@@ -1,12 +1,12 @@
 #include <fcntl.h>
 #include <libgen.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/crew.h"
 #include "base/file.h"
 #include "release/blob.h"
 #include "release/delta_frame.h"
@@ -15,8 +15,7 @@
 #include "release/delta_number.h"
 #include "release/delta_survey.h"
 
-#define THREADS_MOST 16
-#define COPY_STEP    (1024 * 1024)
+#define COPY_STEP (1024 * 1024)
 
 struct making {
 	const struct delta_make *make;
@@ -25,13 +24,10 @@ struct making {
 	size_t *matches;
 	struct delta_copies copies;
 	struct spool stored;
-	uint64_t *offsets;    /* of the parts in it */
+	uint64_t *offsets; /* of the parts in it */
+	struct crew_memory memory;
 	pthread_mutex_t lock; /* over what follows, the spool and the plan's hashes */
-	pthread_cond_t room;
-	size_t next, done;
-	size_t memory; /* that parts under way take */
-	int result;
-	struct error error; /* of the first that failed */
+	size_t done;
 };
 
 static void making_end(struct making *making)
@@ -44,7 +40,7 @@ static void making_end(struct making *making)
 	free(making->matches);
 	free(making->offsets);
 	pthread_mutex_destroy(&making->lock);
-	pthread_cond_destroy(&making->room);
+	crew_memory_end(&making->memory);
 }
 
 /* One side of a part, end to end, without what is copied. */
@@ -166,54 +162,24 @@ static size_t part_memory(const struct delta_part *part)
 	return sides + delta_frame_memory((size_t)part->prefix, (size_t)part->plain);
 }
 
-static void *work(void *context)
+static int work(void *context, size_t worker, size_t index, struct error *error)
 {
 	struct making *making = context;
+	size_t memory = part_memory(&making->plan.parts[index]);
 
-	pthread_mutex_lock(&making->lock);
-	while (making->result == 0 && making->next < making->plan.part_count) {
-		size_t index = making->next, memory = part_memory(&making->plan.parts[index]);
-		if (making->memory > 0 && making->memory + memory > DELTA_MAKE_MEMORY) {
-			pthread_cond_wait(&making->room, &making->lock);
-			continue;
-		}
-		struct error error;
-		making->next++;
-		making->memory += memory;
-		pthread_mutex_unlock(&making->lock);
-		int result = make_part(making, index, &error);
-		pthread_mutex_lock(&making->lock);
-		making->memory -= memory;
-		if (result < 0 && making->result == 0) {
-			making->result = result;
-			making->error = error;
-		}
-		pthread_cond_broadcast(&making->room);
-	}
-	pthread_mutex_unlock(&making->lock);
-	return NULL;
+	(void)worker;
+	crew_memory_take(&making->memory, memory);
+	int result = make_part(making, index, error);
+	crew_memory_give(&making->memory, memory);
+	return result;
 }
 
 static int make_parts(struct making *making, struct error *error)
 {
-	pthread_t threads[THREADS_MOST];
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	size_t wanted = cores < 1 ? 1 : cores > THREADS_MOST ? THREADS_MOST : (size_t)cores, started = 0;
-
 	making->offsets = calloc(making->plan.part_count + 1, sizeof(*making->offsets));
 	if (making->offsets == NULL)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to make a delta");
-	while (started < wanted && started < making->plan.part_count &&
-	       pthread_create(&threads[started], NULL, work, making) == 0)
-		started++;
-	/* Where no thread can be had it is done here. */
-	if (started == 0)
-		work(making);
-	for (size_t i = 0; i < started; i++)
-		pthread_join(threads[i], NULL);
-	if (making->result < 0)
-		*error = making->error;
-	return making->result;
+	return crew_run(CREW_MOST, making->plan.part_count, 1, work, making, error);
 }
 
 static int make_head(const struct making *making, struct buffer *ret_bytes, struct error *error)
@@ -345,7 +311,7 @@ int delta_make(const struct delta_make *make, struct delta_made *ret_made, struc
 				.new = {.plain = {.fd = -1}},
 				.stored = {.fd = -1},
 				.lock = PTHREAD_MUTEX_INITIALIZER,
-				.room = PTHREAD_COND_INITIALIZER};
+				.memory = CREW_MEMORY_INIT(DELTA_MAKE_MEMORY)};
 	struct delta_made made = {0};
 
 	int result = open_sources(&making, error);

@@ -1,6 +1,5 @@
 #include "release/delta_survey.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/crew.h"
@@ -15,10 +14,7 @@ struct survey {
 	const struct delta_source *sides[2];
 	struct delta_map *maps; /* one for each pair; without regions when it is not worth it */
 	size_t count;
-	size_t most;
-	pthread_mutex_t lock; /* over what follows */
-	pthread_cond_t room;
-	size_t memory; /* that pairs under way take */
+	struct crew_memory memory;
 };
 
 static void survey_end(struct survey *survey)
@@ -26,8 +22,7 @@ static void survey_end(struct survey *survey)
 	for (size_t i = 0; i < survey->count; i++)
 		delta_map_free(&survey->maps[i]);
 	free(survey->maps);
-	pthread_mutex_destroy(&survey->lock);
-	pthread_cond_destroy(&survey->room);
+	crew_memory_end(&survey->memory);
 }
 
 static uint64_t size_of(const struct survey *survey, const struct delta_map *map, enum delta_side side)
@@ -61,7 +56,7 @@ static int suits(const struct survey *survey, const struct delta_map *map, bool 
 		if (result < 0 || !executable_suits(head, sizeof(head)))
 			return result;
 	}
-	*ret_suits = memory_of(survey, map) <= survey->most;
+	*ret_suits = memory_of(survey, map) <= survey->memory.most;
 	return 0;
 }
 
@@ -115,16 +110,9 @@ static int work(void *context, size_t worker, size_t index, struct error *error)
 	size_t memory = memory_of(survey, map);
 
 	(void)worker;
-	pthread_mutex_lock(&survey->lock);
-	while (survey->memory > survey->most - memory)
-		pthread_cond_wait(&survey->room, &survey->lock);
-	survey->memory += memory;
-	pthread_mutex_unlock(&survey->lock);
+	crew_memory_take(&survey->memory, memory);
 	int result = make_map(survey, map, error);
-	pthread_mutex_lock(&survey->lock);
-	survey->memory -= memory;
-	pthread_cond_broadcast(&survey->room);
-	pthread_mutex_unlock(&survey->lock);
+	crew_memory_give(&survey->memory, memory);
 	return result;
 }
 
@@ -151,10 +139,7 @@ int delta_survey(const struct delta_source *old, const struct delta_source *new,
 		 struct delta_maps *ret_maps, struct error *error)
 {
 	CLEANUP(survey_end)
-	struct survey survey = {.sides = {old, new},
-				.most = memory,
-				.lock = PTHREAD_MUTEX_INITIALIZER,
-				.room = PTHREAD_COND_INITIALIZER};
+	struct survey survey = {.sides = {old, new}, .memory = CREW_MEMORY_INIT(memory)};
 	CLEANUP(delta_maps_free) struct delta_maps maps = {0};
 
 	int result = find_pairs(&survey, matches, error);

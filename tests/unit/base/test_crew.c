@@ -50,6 +50,45 @@ static void lowest_error(void **state)
 	}
 }
 
+struct shared {
+	struct crew_memory memory;
+	atomic_size_t held, most, alone;
+};
+
+#define SHARED_MOST ((size_t)10)
+
+/* Every eighth piece takes more than there is. */
+static int share(void *context, size_t worker, size_t index, struct error *error)
+{
+	struct shared *shared = context;
+	size_t size = index % 8 == 0 ? 2 * SHARED_MOST : index % SHARED_MOST, before;
+
+	(void)worker;
+	(void)error;
+	crew_memory_take(&shared->memory, size);
+	before = atomic_fetch_add(&shared->held, size);
+	if (size > SHARED_MOST)
+		atomic_fetch_add(&shared->alone, before == 0 ? 1 : 0);
+	else if (before + size > atomic_load(&shared->most))
+		atomic_store(&shared->most, before + size);
+	atomic_fetch_sub(&shared->held, size);
+	crew_memory_give(&shared->memory, size);
+	return 0;
+}
+
+static void memory_is_shared(void **state)
+{
+	(void)state;
+	struct shared shared = {.memory = CREW_MEMORY_INIT(SHARED_MOST)};
+	struct error error;
+
+	assert_int_equal(crew_run(CREW_MOST, PIECES, 1, share, &shared, &error), 0);
+	assert_int_equal(shared.memory.taken, 0);
+	assert_true(atomic_load(&shared.most) <= SHARED_MOST);
+	assert_int_equal(atomic_load(&shared.alone), PIECES / 8);
+	crew_memory_end(&shared.memory);
+}
+
 static void sizes(void **state)
 {
 	(void)state;
@@ -63,6 +102,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_piece_once),
 		cmocka_unit_test(lowest_error),
+		cmocka_unit_test(memory_is_shared),
 		cmocka_unit_test(sizes),
 	};
 	return cmocka_run_group_tests_name("crew", tests, NULL, NULL);
