@@ -2,18 +2,22 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <unistd.h>
 
+#include "base/crew.h"
 #include "release/blob.h"
 
-#define THREADS_MOST 16
+/* What a worker keeps between his blobs. */
+struct bench {
+	uint8_t *plain;
+	size_t at; /* the blob that begins at `offset` of the content stream */
+	uint64_t offset;
+};
 
 struct run {
 	const struct squeeze *job;
+	struct bench benches[CREW_MOST];
 	pthread_mutex_t lock; /* over what follows, the spool of stored bytes and the manifest's blobs */
-	size_t next, done;
-	int result;
-	struct error error; /* of the first that failed */
+	size_t done;
 };
 
 /* A blob's stretch of the content stream, put together from the contents that lie in it. `offset` of contents and blobs
@@ -61,53 +65,27 @@ static int squeeze_blob(struct run *run, size_t index, uint64_t offset, uint8_t 
 	return result;
 }
 
-static void *work(void *context)
+static int work(void *context, size_t worker, size_t index, struct error *error)
 {
 	struct run *run = context;
-	const struct manifest *manifest = run->job->manifest;
-	CLEANUP(free_pointer) uint8_t *plain = malloc(MANIFEST_BLOB_PLAIN_MOST);
-	uint64_t offset = 0;
-	size_t at = 0;
-	struct error error;
-	int result = plain != NULL ? 0 : error_set(&error, ERROR_CANNOT_CREATE, "memory", "no memory to compress");
+	struct bench *bench = &run->benches[worker];
 
-	while (result == 0) {
-		pthread_mutex_lock(&run->lock);
-		size_t index = run->result == 0 ? run->next++ : manifest->blob_count;
-		pthread_mutex_unlock(&run->lock);
-		if (index >= manifest->blob_count)
-			return NULL;
-		for (; at < index; at++)
-			offset += manifest->blobs[at].plain;
-		result = squeeze_blob(run, index, offset, plain, &error);
-	}
-	pthread_mutex_lock(&run->lock);
-	if (run->result == 0) {
-		run->result = result;
-		run->error = error;
-	}
-	pthread_mutex_unlock(&run->lock);
-	return NULL;
+	if (bench->plain == NULL)
+		bench->plain = malloc(MANIFEST_BLOB_PLAIN_MOST);
+	if (bench->plain == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to compress");
+	for (; bench->at < index; bench->at++)
+		bench->offset += run->job->manifest->blobs[bench->at].plain;
+	return squeeze_blob(run, index, bench->offset, bench->plain, error);
 }
 
 int squeeze_run(const struct squeeze *squeeze, struct error *error)
 {
-	struct run run = {.job = squeeze};
-	pthread_t threads[THREADS_MOST];
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	size_t wanted = cores < 1 ? 1 : cores > THREADS_MOST ? THREADS_MOST : (size_t)cores, started = 0;
+	struct run run = {.job = squeeze, .lock = PTHREAD_MUTEX_INITIALIZER};
+	int result = crew_run(CREW_MOST, squeeze->manifest->blob_count, 1, work, &run, error);
 
-	pthread_mutex_init(&run.lock, NULL);
-	while (started < wanted && started < squeeze->manifest->blob_count &&
-	       pthread_create(&threads[started], NULL, work, &run) == 0)
-		started++;
-	/* Where no thread can be had it is done here. */
-	if (started == 0)
-		work(&run);
-	for (size_t i = 0; i < started; i++)
-		pthread_join(threads[i], NULL);
+	for (size_t i = 0; i < CREW_MOST; i++)
+		free(run.benches[i].plain);
 	pthread_mutex_destroy(&run.lock);
-	if (run.result < 0)
-		*error = run.error;
-	return run.result;
+	return result;
 }
