@@ -21,13 +21,15 @@ static bool is_space(char byte)
 	return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
 }
 
-/* Behind the string that begins here. */
+/* Behind the string that begins here, or at the end of the text when it has none. */
 static void skip_string(struct scan *scan)
 {
-	for (scan->at++; scan->at < scan->size && scan->text[scan->at] != '"'; scan->at++)
-		if (scan->text[scan->at] == '\\')
-			scan->at++;
-	scan->at++;
+	size_t at = scan->at + 1;
+
+	for (; at < scan->size && scan->text[at] != '"'; at++)
+		if (scan->text[at] == '\\')
+			at++;
+	scan->at = at < scan->size ? at + 1 : scan->size;
 }
 
 /* Behind the value that begins here: at the comma or the closing bracket of what holds it. */
@@ -98,7 +100,7 @@ static int split(struct scan *scan, struct jsonio_list *list, struct error *erro
 static struct jsonio_list *find_list(const struct scan *scan, size_t at, size_t size, struct jsonio_list *lists,
 				     size_t count)
 {
-	for (size_t i = 0; i < count && scan->at <= scan->size; i++)
+	for (size_t i = 0; i < count; i++)
 		if (size == strlen(lists[i].name) + 2 && memcmp(scan->text + at + 1, lists[i].name, size - 2) == 0)
 			return &lists[i];
 	return NULL;

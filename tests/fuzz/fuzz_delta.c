@@ -210,7 +210,9 @@ static void as_an_index(enum frames kind, const uint8_t *data, size_t size)
 	uint8_t hash[HASH_SIZE];
 	struct error error;
 
-	size_t length = size >= 2 ? (size_t)data[0] | (size_t)data[1] << 8 : SIZE_MAX;
+	if (size < 2)
+		return;
+	size_t length = (size_t)data[0] | (size_t)data[1] << 8;
 	if (length > size - 2 ||
 	    delta_plan_read(data + 2, length, fixed.manifests[0], fixed.manifests[1], &plan, &error) < 0 ||
 	    !make_frames(&plan, kind, data + 2 + length, size - 2 - length, &frames))
