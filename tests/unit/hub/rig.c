@@ -240,6 +240,8 @@ int rig_connect_unix(const struct rig *rig, const char *name)
 	return fd;
 }
 
+const struct link_settings rig_plain = {.address = NULL};
+
 void rig_link(struct rig *rig, const struct link_settings *settings)
 {
 	struct error error;
@@ -297,6 +299,38 @@ struct stream *rig_hello(struct rig *rig, json_t **ret_packet)
 	struct stream *stream = rig_greet(fd);
 	*ret_packet = rig_expect(rig->engine, "is", "hello", NULL);
 	return stream;
+}
+
+void rig_ask_attach(struct rig *rig, const json_t *hello)
+{
+	rig_say(rig->engine, json_pack("{s:s, s:s, s:I}", "do", "attach", "appliance", "box", "connection",
+				       (json_int_t)jsonio_integer(hello, "connection")));
+}
+
+int rig_attach(struct rig *rig, const json_t *hello)
+{
+	int fd = -1;
+
+	rig_ask_attach(rig, hello);
+	json_decref(rig_expect(rig->engine, "is", "attached", &fd));
+	assert_true(fd >= 0);
+	return fd;
+}
+
+int rig_attached(struct rig *rig, struct stream **ret_hook, json_t **ret_hello)
+{
+	rig_engine(rig);
+	rig_link(rig, &rig_plain);
+	rig_open_tunnel(rig);
+	*ret_hook = rig_hello(rig, ret_hello);
+	return rig_attach(rig, *ret_hello);
+}
+
+void rig_ask_streams(struct rig *rig, const json_t *hello, const char *ticket, int count)
+{
+	rig_say(rig->engine,
+		json_pack("{s:s, s:s, s:I, s:s, s:i}", "do", "streams", "appliance", "box", "connection",
+			  (json_int_t)jsonio_integer(hello, "connection"), "ticket", ticket, "count", count));
 }
 
 void rig_pass(int from, int to, size_t size)

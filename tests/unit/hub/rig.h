@@ -42,6 +42,7 @@ json_t *rig_expect(int socket, const char *member, const char *text, int *ret_fd
 int rig_listen_unix(const struct rig *rig, const char *name);
 int rig_connect_unix(const struct rig *rig, const char *name);
 
+extern const struct link_settings rig_plain; /* as the join says */
 /* Starts link, with "hook.sock". Nothing is connected before the parent says so. */
 void rig_link(struct rig *rig, const struct link_settings *settings);
 void rig_end_link(struct rig *rig);
@@ -50,6 +51,13 @@ void rig_open_tunnel(struct rig *rig);
 struct stream *rig_greet(int fd);
 /* The whole way: tunnel, HELLO on check's side, and the engine's packet. */
 struct stream *rig_hello(struct rig *rig, json_t **ret_packet);
+/* The engine asks for that control stream's descriptor; rig_attach is given it, too. */
+void rig_ask_attach(struct rig *rig, const json_t *hello);
+int rig_attach(struct rig *rig, const json_t *hello);
+/* All of it: `hook` on check's side, the descriptor on the engine's. */
+int rig_attached(struct rig *rig, struct stream **ret_hook, json_t **ret_hello);
+/* The engine expects so many bulk streams with that ticket. */
+void rig_ask_streams(struct rig *rig, const json_t *hello, const char *ticket, int count);
 
 /* Writes `size` patterned bytes into one descriptor and reads the same out of the other. */
 void rig_pass(int from, int to, size_t size);

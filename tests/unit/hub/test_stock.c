@@ -48,9 +48,7 @@ static void test_subsystem_through_stock_ssh(void **state)
 	struct stream *hook = rig_greet(fd);
 	json_t *hello = rig_expect(rig->engine, "is", "hello", NULL);
 	assert_string_equal(jsonio_string(hello, "appliance"), "box");
-	rig_say(rig->engine, json_pack("{s:s, s:s, s:I}", "do", "attach", "appliance", "box", "connection",
-				       (json_int_t)jsonio_integer(hello, "connection")));
-	json_decref(rig_expect(rig->engine, "is", "attached", &engine));
+	engine = rig_attach(rig, hello);
 	rig_pass(engine, fd, 16 * 1024 * 1024);
 	rig_pass(fd, engine, 16 * 1024 * 1024);
 	/* The channel has to be closed by us, or ssh hangs. */
@@ -84,13 +82,10 @@ static void test_reverse_forward_is_a_tunnel(void **state)
 	json_t *hello = rig_expect(rig->engine, "is", "hello", NULL);
 	assert_string_equal(jsonio_string(hello, "transport"), "forward");
 	json_int_t connection = jsonio_integer(hello, "connection");
-	rig_say(rig->engine,
-		json_pack("{s:s, s:s, s:I}", "do", "attach", "appliance", "box", "connection", connection));
-	json_decref(rig_expect(rig->engine, "is", "attached", &engine));
+	engine = rig_attach(rig, hello);
 	rig_pass(engine, control, 1024 * 1024);
 	/* Bulk streams are the hub's to open here; their STREAM frame is the engine's to send. */
-	rig_say(rig->engine, json_pack("{s:s, s:s, s:I, s:s, s:i}", "do", "streams", "appliance", "box", "connection",
-				       connection, "ticket", "bb22", "count", 3));
+	rig_ask_streams(rig, hello, "bb22", 3);
 	for (int i = 0; i < 3; i++) {
 		json_t *message = rig_expect(rig->engine, "is", "stream", &bulk[i]);
 		assert_string_equal(jsonio_string(message, "ticket"), "bb22");
@@ -344,8 +339,7 @@ static void test_a_ticket_is_its_appliances_alone(void **state)
 	pid_t first = rig_ssh(rig, KEY(rig), &control, (const char *const[]){"-s", "127.0.0.1", "nightshift", NULL});
 	struct stream *hook = rig_greet(control);
 	json_t *hello = rig_expect(rig->engine, "is", "hello", NULL);
-	rig_say(rig->engine, json_pack("{s:s, s:s, s:I, s:s, s:i}", "do", "streams", "appliance", "box", "connection",
-				       (json_int_t)jsonio_integer(hello, "connection"), "ticket", "cc33", "count", 8));
+	rig_ask_streams(rig, hello, "cc33", 8);
 	assert_int_equal(message_write(&frame, MESSAGE_FROM_HOOK, MESSAGE_STREAM, FRAME_EVENT, 1, body, &error), 0);
 	for (int i = 0; i < 2; i++) {
 		bool own = i == 1;

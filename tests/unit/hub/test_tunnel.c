@@ -1,4 +1,4 @@
-/* Hub and link against each other over loopback. */
+/* The tunnel's life between hub and link over loopback: how it opens, greets, is attached, and ends. */
 #include "rig.h"
 
 #include <poll.h>
@@ -9,46 +9,12 @@
 #include "base/clock.h"
 #include "base/file.h"
 
-static const struct link_settings plain = {.address = NULL};
-
-static json_t *attach_message(json_t *hello)
-{
-	return json_pack("{s:s, s:s, s:I}", "do", "attach", "appliance", jsonio_string(hello, "appliance"),
-			 "connection", (json_int_t)jsonio_integer(hello, "connection"));
-}
-
-static json_t *streams_message(json_t *hello, const char *ticket, int count)
-{
-	return json_pack("{s:s, s:s, s:I, s:s, s:i}", "do", "streams", "appliance", "box", "connection",
-			 (json_int_t)jsonio_integer(hello, "connection"), "ticket", ticket, "count", count);
-}
-
-static json_t *bulk_message(const char *ticket, int count)
-{
-	return json_pack("{s:s, s:i}", "bulk", ticket, "count", count);
-}
-
-/* Up to the attached stream: `hook` on check's side, the descriptor on the engine's. */
-static int attached(struct rig *rig, struct stream **ret_hook, json_t **ret_hello)
-{
-	int fd = -1;
-
-	rig_engine(rig);
-	rig_link(rig, &plain);
-	rig_open_tunnel(rig);
-	*ret_hook = rig_hello(rig, ret_hello);
-	rig_say(rig->engine, attach_message(*ret_hello));
-	json_decref(rig_expect(rig->engine, "is", "attached", &fd));
-	assert_true(fd >= 0);
-	return fd;
-}
-
 static void test_hello_idles_and_is_attached(void **state)
 {
 	struct rig *rig = *state;
 	struct stream *hook;
 	json_t *hello;
-	int fd = attached(rig, &hook, &hello);
+	int fd = rig_attached(rig, &hook, &hello);
 
 	assert_string_equal(jsonio_string(hello, "appliance"), "box");
 	assert_string_equal(jsonio_string(hello, "transport"), "call-home");
@@ -70,7 +36,7 @@ static void test_bytes_before_the_attach_come_first(void **state)
 	int fd = -1;
 
 	rig_engine(rig);
-	rig_link(rig, &plain);
+	rig_link(rig, &rig_plain);
 	rig_open_tunnel(rig);
 	struct stream *hook = rig_hello(rig, &hello);
 	/* A heartbeat is the hub's; the receipt behind it is not and has to wait for the engine. */
@@ -80,8 +46,7 @@ static void test_bytes_before_the_attach_come_first(void **state)
 	assert_int_equal(stream_send(hook, MESSAGE_HEARTBEAT, FRAME_EVENT, 3, time, &error), 0);
 	assert_int_equal(stream_send(hook, MESSAGE_RECEIPT, 0, 5, receipt, &error), 0);
 	assert_int_equal(stream_flush(hook, &pending, &error), 0);
-	rig_say(rig->engine, attach_message(hello));
-	json_decref(rig_expect(rig->engine, "is", "attached", &fd));
+	fd = rig_attach(rig, hello);
 	struct stream *engine;
 	struct stream_message message;
 	assert_int_equal(stream_new_take(fd, MESSAGE_FROM_ORCHESTRATOR, &engine, &error), 0);
@@ -100,7 +65,7 @@ static void test_letting_go_brings_a_new_hello(void **state)
 	struct rig *rig = *state;
 	struct stream *hook;
 	json_t *hello, *again;
-	int fd = attached(rig, &hook, &hello);
+	int fd = rig_attached(rig, &hook, &hello);
 
 	file_close(&fd);
 	assert_true(rig_is_closed(stream_fd(hook)));
@@ -108,8 +73,7 @@ static void test_letting_go_brings_a_new_hello(void **state)
 	hook = rig_hello(rig, &again);
 	assert_int_equal(jsonio_integer(again, "connection"), jsonio_integer(hello, "connection"));
 	/* And from the hook's side. */
-	rig_say(rig->engine, attach_message(again));
-	json_decref(rig_expect(rig->engine, "is", "attached", &fd));
+	fd = rig_attach(rig, again);
 	stream_free(&hook);
 	assert_true(rig_is_closed(fd));
 	file_close(&fd);
@@ -130,7 +94,7 @@ static void test_hello_is_said_once(void **state)
 	json_t *hello;
 
 	rig_engine(rig);
-	rig_link(rig, &plain);
+	rig_link(rig, &rig_plain);
 	rig_open_tunnel(rig);
 	struct stream *hook = rig_hello(rig, &hello);
 	body = json_deep_copy(jsonio_member(hello, "body"));
@@ -141,209 +105,12 @@ static void test_hello_is_said_once(void **state)
 	json_decref(hello);
 }
 
-static void test_a_slow_reader_holds_the_sender(void **state)
-{
-	struct rig *rig = *state;
-	struct stream *hook;
-	json_t *hello;
-	int fd = attached(rig, &hook, &hello);
-	static uint8_t chunk[65536];
-	size_t sent = 0;
-	struct pollfd wait = {.fd = fd, .events = POLLOUT};
-
-	/* Nobody reads: after windows and buffers are full the writer has to stop. */
-	while (poll(&wait, 1, 1500) > 0) {
-		ssize_t count = send(fd, chunk, sizeof chunk, MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (count > 0)
-			sent += (size_t)count;
-		assert_true(sent < 24U * 1024 * 1024);
-	}
-	/* Then everything arrives. */
-	size_t received = 0;
-	wait = (struct pollfd){.fd = stream_fd(hook), .events = POLLIN};
-	while (received < sent) {
-		assert_true(poll(&wait, 1, RIG_WAIT_MS) > 0);
-		ssize_t count = recv(stream_fd(hook), chunk, sizeof chunk, MSG_DONTWAIT);
-		assert_true(count > 0);
-		received += (size_t)count;
-	}
-	rig_pass(fd, stream_fd(hook), 3 * 1024 * 1024);
-	json_decref(hello);
-	stream_free(&hook);
-	file_close(&fd);
-}
-
-static void test_bulk_streams_show_their_ticket(void **state)
-{
-	struct rig *rig = *state;
-	struct stream *hook;
-	json_t *hello;
-	int control = attached(rig, &hook, &hello);
-	int engine[4], check[4], mate[4]; /* engine[i] is the other end of check[mate[i]] */
-	uint8_t byte;
-
-	rig_say(rig->engine, streams_message(hello, "aa11", 4));
-	rig_say(rig->check, bulk_message("aa11", 4));
-	for (int i = 0; i < 4; i++) {
-		json_t *message = rig_expect(rig->engine, "is", "stream", &engine[i]);
-		assert_string_equal(jsonio_string(message, "ticket"), "aa11");
-		assert_string_equal(jsonio_string(message, "appliance"), "box");
-		json_decref(message);
-		message = rig_expect(rig->check, "stream", "bulk", &check[i]);
-		assert_string_equal(jsonio_string(message, "ticket"), "aa11");
-		json_decref(message);
-	}
-	/* Which is whose is not told: the bytes of each must come out somewhere, whole. */
-	for (int i = 0; i < 4; i++) {
-		byte = (uint8_t)i;
-		assert_int_equal(send(check[i], &byte, 1, 0), 1);
-	}
-	for (int i = 0; i < 4; i++) {
-		struct pollfd wait = {.fd = engine[i], .events = POLLIN};
-		assert_true(poll(&wait, 1, RIG_WAIT_MS) > 0);
-		assert_int_equal(recv(engine[i], &byte, 1, 0), 1);
-		assert_true(byte < 4);
-		mate[i] = byte;
-		rig_pass(engine[i], check[byte], 4 * 1024 * 1024);
-		rig_pass(check[byte], engine[i], 1024 * 1024);
-	}
-	/* The control stream is another connection and goes on. */
-	rig_pass(control, stream_fd(hook), 1000);
-	for (int i = 0; i < 4; i++) {
-		close(engine[i]);
-		assert_true(rig_is_closed(check[mate[i]]));
-		close(check[mate[i]]);
-	}
-	/* Its connection ended with its streams; the ticket is good for another. */
-	json_decref(rig_expect(rig->check, "stream", "bulk", NULL));
-	rig_say(rig->check, bulk_message("aa11", 1));
-	json_decref(rig_expect(rig->engine, "is", "stream", &engine[0]));
-	json_decref(rig_expect(rig->check, "stream", "bulk", &check[0]));
-	close(engine[0]);
-	close(check[0]);
-	close(control);
-	stream_free(&hook);
-	json_decref(hello);
-}
-
-static void test_an_unknown_ticket_is_closed(void **state)
-{
-	struct rig *rig = *state;
-	struct stream *hook;
-	json_t *hello;
-	int control = attached(rig, &hook, &hello);
-	int fd = -1;
-
-	rig_say(rig->engine, streams_message(hello, "aa11", 1));
-	rig_say(rig->check, bulk_message("aa12", 1));
-	/* The stream is granted, the ticket is not. */
-	json_decref(rig_expect(rig->check, "stream", "bulk", &fd));
-	assert_true(fd >= 0);
-	assert_true(rig_is_closed(fd));
-	close(fd);
-	/* One more than the ticket is for. */
-	rig_say(rig->check, bulk_message("aa11", 2));
-	json_decref(rig_expect(rig->engine, "is", "stream", &fd));
-	int first = -1, second = -1;
-	do { /* the first connection's end may be told in between */
-		json_decref(rig_expect(rig->check, "stream", "bulk", &first));
-	} while (first < 0);
-	json_decref(rig_expect(rig->check, "stream", "bulk", &second));
-	struct pollfd wait[2] = {{.fd = first, .events = POLLIN}, {.fd = second, .events = POLLIN}};
-	assert_int_equal(poll(wait, 2, RIG_WAIT_MS), 1);
-	assert_true(rig_is_closed(wait[0].revents ? first : second));
-	rig_pass(fd, wait[0].revents ? second : first, 10000);
-	close(first);
-	close(second);
-	close(fd);
-	close(control);
-	stream_free(&hook);
-	json_decref(hello);
-}
-
-static void test_pull_needs_no_tunnel(void **state)
-{
-	struct rig *rig = *state;
-	int engine = -1, check = -1;
-
-	rig_engine(rig);
-	rig_link(rig, &plain);
-	rig_say(rig->parent, json_pack("{s:s}", "connect", "pull"));
-	json_decref(rig_expect(rig->engine, "is", "pull", &engine));
-	json_decref(rig_expect(rig->check, "stream", "pull", &check));
-	rig_pass(check, engine, 1000);
-	rig_pass(engine, check, 1024 * 1024);
-	close(check);
-	assert_true(rig_is_closed(engine));
-	close(engine);
-	json_t *message = rig_expect(rig->parent, "state", "closed", NULL);
-	assert_string_equal(jsonio_string(message, "connection"), "pull");
-	assert_int_equal(jsonio_integer(message, "code"), 0);
-	json_decref(message);
-}
-
-static void test_the_last_bytes_arrive_before_the_end(void **state)
-{
-	struct rig *rig = *state;
-	static uint8_t chunk[300000];
-	int engine = -1, check = -1;
-
-	rig_engine(rig);
-	rig_link(rig, &plain);
-	for (int round = 0; round < 5; round++) {
-		rig_say(rig->parent, json_pack("{s:s}", "connect", "pull"));
-		json_decref(rig_expect(rig->engine, "is", "pull", &engine));
-		json_decref(rig_expect(rig->check, "stream", "pull", &check));
-		for (size_t sent = 0; sent < sizeof chunk;) {
-			ssize_t count = send(engine, chunk, sizeof chunk - sent, MSG_NOSIGNAL);
-			assert_true(count > 0);
-			sent += (size_t)count;
-		}
-		close(engine);
-		size_t received = 0;
-		for (ssize_t count; (count = recv(check, chunk, sizeof chunk, 0)) > 0;)
-			received += (size_t)count;
-		assert_int_equal(received, sizeof chunk);
-		close(check);
-	}
-}
-
-/* The hook closes while the engine has not read: its connection must not end before everything was handed on. */
-static void test_a_slow_engine_gets_the_last_bytes(void **state)
-{
-	struct rig *rig = *state;
-	static uint8_t chunk[1000000];
-	int engine = -1, check = -1;
-
-	rig_engine(rig);
-	rig_link(rig, &plain);
-	rig_say(rig->parent, json_pack("{s:s}", "connect", "pull"));
-	json_decref(rig_expect(rig->engine, "is", "pull", &engine));
-	json_decref(rig_expect(rig->check, "stream", "pull", &check));
-	for (size_t sent = 0; sent < sizeof chunk;) {
-		ssize_t count = send(check, chunk, sizeof chunk - sent, MSG_NOSIGNAL);
-		assert_true(count > 0);
-		sent += (size_t)count;
-	}
-	close(check);
-	/* Time for a hasty link to hang up. */
-	struct pollfd wait = {.fd = rig->parent, .events = POLLIN};
-	json_decref(rig_expect(rig->parent, "state", "connected", NULL));
-	assert_int_equal(poll(&wait, 1, 300), 0);
-	size_t received = 0;
-	for (ssize_t count; (count = recv(engine, chunk, sizeof chunk, 0)) > 0;)
-		received += (size_t)count;
-	assert_int_equal(received, sizeof chunk);
-	close(engine);
-	json_decref(rig_expect(rig->parent, "state", "closed", NULL));
-}
-
 static void test_an_engine_that_dies_takes_its_streams(void **state)
 {
 	struct rig *rig = *state;
 	struct stream *hook;
 	json_t *hello, *again;
-	int fd = attached(rig, &hook, &hello);
+	int fd = rig_attached(rig, &hook, &hello);
 
 	file_close(&rig->engine);
 	assert_true(rig_is_closed(stream_fd(hook)));
@@ -364,7 +131,7 @@ static void test_nobody_logs_in_before_ready(void **state)
 	struct rig *rig = *state;
 	json_t *hello;
 
-	rig_link(rig, &plain);
+	rig_link(rig, &rig_plain);
 	rig_open_tunnel(rig);
 	json_t *message = NULL;
 	do { /* "connecting" comes first without a reason */
@@ -384,14 +151,14 @@ static void test_a_dismissed_key_loses_its_connection(void **state)
 	struct rig *rig = *state;
 	struct stream *hook;
 	json_t *hello;
-	int fd = attached(rig, &hook, &hello);
+	int fd = rig_attached(rig, &hook, &hello);
 
 	rig_say(rig->engine, json_pack("{s:s, s:s}", "do", "dismiss", "key", rig->key_hex));
 	json_t *gone = rig_expect(rig->engine, "is", "gone", NULL);
 	assert_int_equal(jsonio_integer(gone, "connection"), jsonio_integer(hello, "connection"));
 	assert_true(rig_is_closed(fd));
 	/* Asking for what is gone is answered. */
-	rig_say(rig->engine, attach_message(hello));
+	rig_ask_attach(rig, hello);
 	json_decref(rig_expect(rig->engine, "is", "gone", NULL));
 	json_decref(gone);
 	json_decref(hello);
@@ -404,14 +171,14 @@ static void test_a_newer_connection_evicts_the_older(void **state)
 	struct rig *rig = *state;
 	struct stream *hook;
 	json_t *hello, *newer;
-	int fd = attached(rig, &hook, &hello);
+	int fd = rig_attached(rig, &hook, &hello);
 	int old_parent = rig->parent, old_check = rig->check;
 	pid_t old_link = rig->link;
 
 	/* The first link is kept; a second one comes with the same key, as a restored machine would. */
 	rig->parent = rig->check = -1;
 	rig->link = 0;
-	rig_link(rig, &plain);
+	rig_link(rig, &rig_plain);
 	rig_open_tunnel(rig);
 	struct stream *hook2 = rig_hello(rig, &newer);
 	assert_true(jsonio_integer(newer, "connection") > jsonio_integer(hello, "connection"));
@@ -431,7 +198,7 @@ static void test_closing_the_tunnel_is_at_once(void **state)
 	struct rig *rig = *state;
 	struct stream *hook;
 	json_t *hello;
-	int fd = attached(rig, &hook, &hello);
+	int fd = rig_attached(rig, &hook, &hello);
 
 	rig_say(rig->parent, json_pack("{s:s}", "tunnel", "close"));
 	json_t *message = rig_expect(rig->parent, "state", "closed", NULL);
@@ -456,7 +223,7 @@ static void test_the_tunnel_ends_on_time(void **state)
 	json_t *hello;
 
 	rig_engine(rig);
-	rig_link(rig, &plain);
+	rig_link(rig, &rig_plain);
 	rig_say(rig->parent, json_pack("{s:s, s:s, s:I, s:b}", "tunnel", "open", "scope", "status", "until",
 				       (json_int_t)clock_now() + 2, "permanent", 0));
 	struct stream *hook = rig_hello(rig, &hello);
@@ -479,7 +246,7 @@ static void test_another_host_key_is_refused(void **state)
 	assert_int_equal(file_open_directory(rig->directory, &directory, &error), 0);
 	assert_int_equal(file_replace_at(directory, "hub.json", hub, strlen(hub), 0600, &error), 0);
 	rig_engine(rig);
-	rig_link(rig, &plain);
+	rig_link(rig, &rig_plain);
 	rig_open_tunnel(rig);
 	json_t *message = rig_expect(rig->parent, "state", "closed", NULL);
 	assert_int_equal(jsonio_integer(message, "code"), ERROR_DATA);
@@ -495,7 +262,7 @@ static void test_a_link_without_a_join_says_so(void **state)
 
 	assert_int_equal(file_open_directory(rig->directory, &directory, &error), 0);
 	assert_int_equal(unlinkat(directory, "appliance_key", 0), 0);
-	rig_link(rig, &plain);
+	rig_link(rig, &rig_plain);
 	rig_open_tunnel(rig);
 	json_t *message = rig_expect(rig->parent, "state", "closed", NULL);
 	assert_int_equal(jsonio_integer(message, "code"), ERROR_CONFIG);
@@ -523,7 +290,7 @@ static void test_hook_sock_goes_to_check(void **state)
 	struct rig *rig = *state;
 	int accepted = -1;
 
-	rig_link(rig, &plain);
+	rig_link(rig, &rig_plain);
 	int fd = rig_connect_unix(rig, "hook.sock");
 	json_t *message = rig_expect(rig->check, "stream", "accepted", &accepted);
 	/* Nobody opened a tunnel here: what it may is check's to say. */
@@ -541,7 +308,7 @@ static void test_a_connection_that_the_hub_ends_comes_again(void **state)
 	json_t *hello;
 
 	rig_engine(rig);
-	rig_link(rig, &plain);
+	rig_link(rig, &rig_plain);
 	rig_open_tunnel(rig);
 	struct stream *hook = rig_hello(rig, &hello);
 	json_decref(hello);
@@ -560,7 +327,7 @@ static void test_the_grant_goes_to_check(void **state)
 	int fd = -1;
 
 	rig_engine(rig);
-	rig_link(rig, &plain);
+	rig_link(rig, &rig_plain);
 	rig_say(rig->parent, json_pack("{s:s, s:s, s:I, s:b}", "tunnel", "open", "scope", "status", "until",
 				       (json_int_t)clock_now() + 5000, "permanent", 1));
 	json_t *message = rig_expect(rig->check, "stream", "control", &fd);
@@ -579,12 +346,6 @@ int main(void)
 		TEST(test_hello_idles_and_is_attached),
 		TEST(test_bytes_before_the_attach_come_first),
 		TEST(test_letting_go_brings_a_new_hello),
-		TEST(test_a_slow_reader_holds_the_sender),
-		TEST(test_bulk_streams_show_their_ticket),
-		TEST(test_an_unknown_ticket_is_closed),
-		TEST(test_pull_needs_no_tunnel),
-		TEST(test_the_last_bytes_arrive_before_the_end),
-		TEST(test_a_slow_engine_gets_the_last_bytes),
 		TEST(test_an_engine_that_dies_takes_its_streams),
 		TEST(test_nobody_logs_in_before_ready),
 		TEST(test_a_dismissed_key_loses_its_connection),
