@@ -1,6 +1,6 @@
 /* Releases that are signed and mean harm: manifests that lead out of the tree, blobs that swell. The real session, in
  * its sandbox, refuses each by name; it touches nothing but the staging directory and holds no more than it may. */
-#include "tests/unit/check/fixture.h"
+#include "tests/unit/check/exchange.h"
 
 #include <ftw.h>
 
@@ -49,19 +49,6 @@ static struct buffer look_around(void)
 	return around;
 }
 
-/* VmHWM, in KiB: the most that the process ever held. */
-static long most_held(pid_t pid)
-{
-	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(64 * 1024);
-	struct error error = {0};
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%ld/status", (long)pid);
-	assert_ok(file_read_at(AT_FDCWD, path, &text, &error));
-	const char *line = strstr((const char *)text.data, "VmHWM:");
-	return line ? strtol(line + 6, NULL, 10) : 0;
-}
-
 /* The session has said HELLO and waits. */
 static void greet(struct world *world)
 {
@@ -86,14 +73,14 @@ static void stage_refused(struct world *world, const char *name)
 	CLEANUP(buffer_free) struct buffer before = look_around();
 
 	greet(world);
-	long held = most_held(world->session);
+	long held = most_held(world);
 	stage(world, &exchange);
 	assert_refusal(exchange, ERROR_DATA, name);
 	assert_false(act_was_asked("seal"));
 	/* The session lives, and goes on. */
 	ask(world, &exchange, MESSAGE_STATUS, json_object());
 	assert_granted(exchange);
-	long more = most_held(world->session) - held;
+	long more = most_held(world) - held;
 	exchange_free(&exchange);
 	end_session(world);
 	CLEANUP(buffer_free) struct buffer after = look_around();

@@ -1,6 +1,6 @@
 /* RUN and ROLLBACK by the real session: an order is for this appliance, this release, this nonce, this fence, this
  * time. */
-#include "tests/unit/check/fixture.h"
+#include "tests/unit/check/exchange.h"
 
 static void put_nonce(struct world *world, struct exchange *exchange, uint8_t nonce[static ORDER_NONCE_SIZE])
 {

@@ -1,7 +1,7 @@
 /* The small parts: the floor of time, scopes, the broker's table, and check's main that only routes. */
 #include "appliance-hook/check/broker.h"
 #include "appliance-hook/check/floor.h"
-#include "tests/unit/check/fixture.h"
+#include "tests/unit/check/exchange.h"
 
 static void test_floor(void **state)
 {

@@ -1,6 +1,6 @@
 /* The pull dialogue by the real session: a fresh signed answer, the same checks, and every end told to the broker. */
 #include "appliance-hook/check/pull.h"
-#include "tests/unit/check/fixture.h"
+#include "tests/unit/check/exchange.h"
 
 /* What the orchestrator's end answers to UPDATES. */
 struct offer {
