@@ -10,11 +10,19 @@ SIDES = ("old", "new")
 NAMED_MOST = 6  # packages that a heading names
 
 
+class Failed(SystemExit):
+    """A program that a bench needs ended with something else than 0."""
+
+
+class NotServed(SystemExit):
+    """A pair that cannot be fetched: mostly a version that archives have dropped since."""
+
+
 def call(*command, **options):
     """Its words are shown when it fails."""
     made = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
     if made.returncode != 0:
-        raise SystemExit("%s ended with %d: %s" % (command[0], made.returncode, made.stdout.decode(errors="replace")[-2000:]))
+        raise Failed("%s ended with %d: %s" % (command[0], made.returncode, made.stdout.decode(errors="replace")[-2000:]))
 
 
 def emptied(path):
@@ -34,7 +42,11 @@ class Pair:
     def fetch(self):
         self.work.mkdir(parents=True, exist_ok=True)
         for side in SIDES:
-            fetch(self.entry, side, self.work / side)
+            try:
+                fetch(self.entry, side, self.work / side)
+            except Failed as refused:
+                raise NotServed("pair %s is not measured: %s does not serve its %s release as bench/pairs.json fixes it\n%s" % (
+                    self.name, self.entry["client"], side, refused)) from None
         return self
 
     def tar(self, side):
@@ -83,12 +95,12 @@ def fetch(entry, side, tree):
 
 
 def fetch_npm(packages, scratch, out):
-    call("npm", "pack", "--silent", *packages, cwd=scratch)
+    call("npm", "pack", "--loglevel=error", *packages, cwd=scratch)
     call("tar", "xzf", next(scratch.glob("*.tgz")), "-C", out, "--strip-components=1")
 
 
 def fetch_npm_tree(packages, _, out):
-    call("npm", "install", "--silent", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", out, *packages)
+    call("npm", "install", "--loglevel=error", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", out, *packages)
 
 
 def fetch_apt(packages, scratch, out):
