@@ -7,9 +7,10 @@
  * is, told by its own bytes, the same on both sides; more of them find hardly more. */
 #define LEVELS 2
 static const size_t level_sizes[LEVELS] = {48, 16};
-#define SIZE_LARGEST  48
-#define SIZE_SMALLEST 16
-#define HASH_BITS     22
+#define SIZE_LARGEST    48
+#define SIZE_SMALLEST   16
+#define HASH_BITS_LEAST 10
+#define HASH_BITS_MOST  22
 /* Old positions of one hash that are tried, and at the smallest size how many of them far from what came last. */
 #define TRIES     32
 #define TRIES_FAR 8
@@ -28,6 +29,7 @@ struct align {
 	struct delta_side_bytes old, new;
 	uint32_t *places; /* in the old file, of those that are looked up */
 	uint32_t *heads[LEVELS], *nexts[LEVELS];
+	unsigned hash_bits;
 	size_t count;
 	struct delta_segment *segments;
 	size_t segment_count, segment_room;
@@ -52,14 +54,14 @@ static uint64_t read_long(const uint8_t *at)
 	return number;
 }
 
-static uint32_t hash_of(const uint8_t *at, size_t size)
+static uint32_t hash_of(const struct align *align, const uint8_t *at, size_t size)
 {
 	uint64_t hash = 0;
 	for (size_t i = 0; i < size; i += sizeof(hash)) {
 		hash = (hash ^ read_long(at + i)) * UINT64_C(0x9e3779b97f4a7c15);
 		hash ^= hash >> 31;
 	}
-	return (uint32_t)(hash * UINT64_C(0xbf58476d1ce4e5b9) >> (64 - HASH_BITS));
+	return (uint32_t)(hash * UINT64_C(0xbf58476d1ce4e5b9) >> (64 - align->hash_bits));
 }
 
 static bool is_looked_up(const uint8_t *at)
@@ -76,6 +78,14 @@ static bool says_something(const uint8_t *at)
 	return first != read_long(at + 1) || first != read_long(at + 8);
 }
 
+static unsigned hash_bits(size_t places)
+{
+	unsigned bits = HASH_BITS_LEAST;
+	while (bits < HASH_BITS_MOST && (size_t)1 << bits < places)
+		bits++;
+	return bits;
+}
+
 static int index_old(struct align *align, struct error *error)
 {
 	const struct delta_side_bytes *old = &align->old;
@@ -83,22 +93,24 @@ static int index_old(struct align *align, struct error *error)
 
 	for (size_t i = 0; i + SIZE_LARGEST <= old->size; i++)
 		room += is_looked_up(old->bytes + i) && says_something(old->bytes + i) ? 1 : 0;
+	align->hash_bits = hash_bits(room);
+	const size_t heads = sizeof(uint32_t) << align->hash_bits;
 	align->places = malloc((room + 1) * sizeof(*align->places));
 	bool failed = align->places == NULL;
 	for (int level = 0; level < LEVELS; level++) {
-		align->heads[level] = malloc(sizeof(uint32_t) << HASH_BITS);
+		align->heads[level] = malloc(heads);
 		align->nexts[level] = malloc((room + 1) * sizeof(uint32_t));
 		failed |= align->heads[level] == NULL || align->nexts[level] == NULL;
 	}
 	if (failed)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to compare executables");
 	for (int level = 0; level < LEVELS; level++)
-		memset(align->heads[level], 0xff, sizeof(uint32_t) << HASH_BITS);
+		memset(align->heads[level], 0xff, heads);
 	for (size_t i = 0; i + SIZE_LARGEST <= old->size; i++) {
 		if (!is_looked_up(old->bytes + i) || !says_something(old->bytes + i))
 			continue;
 		for (int level = 0; level < LEVELS; level++) {
-			uint32_t *head = &align->heads[level][hash_of(old->bytes + i, level_sizes[level])];
+			uint32_t *head = &align->heads[level][hash_of(align, old->bytes + i, level_sizes[level])];
 			align->nexts[level][align->count] = *head;
 			*head = (uint32_t)align->count;
 		}
@@ -131,7 +143,7 @@ static bool find(const struct align *align, size_t at, size_t *ret_old)
 		return true;
 	}
 	for (int level = 0; level < LEVELS && best == 0; level++) {
-		uint32_t item = align->heads[level][hash_of(new, level_sizes[level])];
+		uint32_t item = align->heads[level][hash_of(align, new, level_sizes[level])];
 		for (int tried = 0; item != NONE && tried < TRIES; tried++, item = align->nexts[level][item]) {
 			size_t old = align->places[item];
 			int64_t distance = (int64_t)old - along;
@@ -235,7 +247,8 @@ static int step(struct align *align, size_t *at, struct error *error)
 
 size_t delta_align_memory(size_t old_size)
 {
-	return ((sizeof(uint32_t) * LEVELS) << HASH_BITS) + (old_size / 8) * sizeof(uint32_t) * (LEVELS + 1);
+	return ((sizeof(uint32_t) * LEVELS) << hash_bits(old_size / 8)) +
+	       (old_size / 8) * sizeof(uint32_t) * (LEVELS + 1);
 }
 
 int delta_align(struct delta_side_bytes old, struct delta_side_bytes new, struct delta_segment **ret_segments,

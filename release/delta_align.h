@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 
-#define DELTA_ALIGN_MOST ((size_t)96 * 1024 * 1024)
+#define DELTA_ALIGN_MOST ((size_t)160 * 1024 * 1024)
 
 struct delta_side_bytes {
 	const uint8_t *bytes;

@@ -14,14 +14,15 @@
 #define PLACES_MOST ((size_t)1 << 24)
 
 struct side {
-	struct delta_side_bytes file;
-	uint8_t *copy; /* in the shape that is compared */
+	uint8_t *bytes; /* of the file; in the shape that is compared */
+	size_t size;
 	struct delta_places places;
 	size_t room;
 	bool failed;
 };
 
 struct making {
+	const struct delta_map_files *files;
 	struct side sides[2];
 	struct delta_map map;
 	struct delta_segment *segments;
@@ -31,7 +32,7 @@ struct making {
 static void making_end(struct making *making)
 {
 	for (int i = 0; i < 2; i++) {
-		free(making->sides[i].copy);
+		free(making->sides[i].bytes);
 		free(making->sides[i].places.list);
 	}
 	free(making->segments);
@@ -41,6 +42,11 @@ static void making_end(struct making *making)
 static int no_memory(struct error *error)
 {
 	return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to compare executables");
+}
+
+static int read_side(struct making *making, enum delta_side index, struct error *error)
+{
+	return making->files->read(making->files->context, index, making->sides[index].bytes, error);
 }
 
 static void note(struct side *side, const struct reference *reference)
@@ -55,7 +61,7 @@ static void note(struct side *side, const struct reference *reference)
 	}
 	if (places->count < side->room)
 		places->list[places->count++] =
-			(struct delta_place){(uint32_t)(reference->at - side->copy), reference->target};
+			(struct delta_place){(uint32_t)(reference->at - side->bytes), reference->target};
 }
 
 /* Nothing but what is the same wherever things lie. */
@@ -78,12 +84,13 @@ static int by_place(const void *a, const void *b)
 static int mask_side(struct making *making, enum delta_side index, struct error *error)
 {
 	struct side *side = &making->sides[index];
-	struct reference_view view = {.bytes = side->copy,
-				      .size = side->file.size,
+	struct reference_view view = {.bytes = side->bytes,
+				      .size = side->size,
 				      .regions = making->map.regions[index],
 				      .count = making->map.region_counts[index]};
-	memcpy(side->copy, side->file.bytes, side->file.size);
-	int result = reference_walk(&view, mask, side, error);
+	int result = read_side(making, index, error);
+	if (result == 0)
+		result = reference_walk(&view, mask, side, error);
 	if (result == 0 && side->failed)
 		result = no_memory(error);
 	if (result == 0 && side->places.count > 0)
@@ -94,8 +101,8 @@ static int mask_side(struct making *making, enum delta_side index, struct error 
 static int rewrite_side(struct making *making, enum delta_side index, struct error *error)
 {
 	struct side *side = &making->sides[index];
-	memcpy(side->copy, side->file.bytes, side->file.size);
-	return delta_map_rewrite(&making->map, index, side->copy, side->file.size, 0, error);
+	int result = read_side(making, index, error);
+	return result < 0 ? result : delta_map_rewrite(&making->map, index, side->bytes, side->size, 0, error);
 }
 
 static int find_shifts(struct making *making, struct error *error)
@@ -103,8 +110,8 @@ static int find_shifts(struct making *making, struct error *error)
 	struct side *old = &making->sides[DELTA_OLD], *new = &making->sides[DELTA_NEW];
 
 	free(TAKE(making->segments));
-	int result = delta_align((struct delta_side_bytes){old->copy, old->file.size},
-				 (struct delta_side_bytes){new->copy, new->file.size}, &making->segments,
+	int result = delta_align((struct delta_side_bytes){old->bytes, old->size},
+				 (struct delta_side_bytes){new->bytes, new->size}, &making->segments,
 				 &making->segment_count, error);
 	if (result < 0)
 		return result;
@@ -129,29 +136,32 @@ static int find_map(struct making *making, struct error *error)
 	return result;
 }
 
-static int quick_size(struct delta_side_bytes old, struct delta_side_bytes new, size_t *ret_size, struct error *error)
+static int quick_size(const struct side sides[2], size_t *ret_size, struct error *error)
 {
 	CLEANUP(buffer_free) struct buffer patch = BUFFER_INIT(0);
-	int result = blob_patch((struct blob_prefix){old.bytes, old.size}, new.bytes, new.size, true, &patch, error);
+	const struct side *old = &sides[DELTA_OLD], *new = &sides[DELTA_NEW];
+	int result =
+		blob_patch((struct blob_prefix){old->bytes, old->size}, new->bytes, new->size, true, &patch, error);
 	*ret_size = patch.size;
 	return result;
 }
 
-/* A look at how small the patch would be both ways. Files that are cut are taken to gain. */
-static int is_worth_it(const struct making *making, bool *ret_is, struct error *error)
+/* A look at how small the patch would be both ways; the files lie in the shape of the map. Those that are cut are taken
+ * to gain. */
+static int is_worth_it(struct making *making, bool *ret_is, struct error *error)
 {
-	const struct side *old = &making->sides[DELTA_OLD], *new = &making->sides[DELTA_NEW];
 	CLEANUP(buffer_free) struct buffer code = BUFFER_INIT(0), packed = BUFFER_INIT(0);
-	struct delta_maps maps = {.maps = (struct delta_map *)(uintptr_t)&making->map, .count = 1};
+	struct delta_maps maps = {.maps = &making->map, .count = 1};
 	size_t without = 0, with = 0;
 
 	*ret_is = true;
-	if (old->file.size > BLOB_WINDOW_MOST - new->file.size)
+	if (making->sides[DELTA_OLD].size > BLOB_WINDOW_MOST - making->sides[DELTA_NEW].size)
 		return 0;
-	int result = quick_size(old->file, new->file, &without, error);
+	int result = quick_size(making->sides, &with, error);
+	for (int side = 0; result == 0 && side < 2; side++)
+		result = read_side(making, (enum delta_side)side, error);
 	if (result == 0)
-		result = quick_size((struct delta_side_bytes){old->copy, old->file.size},
-				    (struct delta_side_bytes){new->copy, new->file.size}, &with, error);
+		result = quick_size(making->sides, &without, error);
 	if (result == 0)
 		result = delta_maps_write(&maps, &code, error);
 	if (result == 0)
@@ -163,13 +173,16 @@ static int is_worth_it(const struct making *making, bool *ret_is, struct error *
 static int find_regions(struct making *making, struct error *error)
 {
 	for (int i = 0; i < 2; i++) {
-		const struct delta_side_bytes *file = &making->sides[i].file;
-		making->sides[i].copy = malloc(file->size + 1);
+		struct side *side = &making->sides[i];
+		side->bytes = malloc(side->size + 1);
 		making->map.regions[i] = calloc(DELTA_MAP_REGIONS_MOST, sizeof(*making->map.regions[i]));
-		if (making->sides[i].copy == NULL || making->map.regions[i] == NULL)
+		if (side->bytes == NULL || making->map.regions[i] == NULL)
 			return no_memory(error);
+		int result = read_side(making, (enum delta_side)i, error);
+		if (result < 0)
+			return result;
 		making->map.region_counts[i] =
-			executable_regions(file->bytes, file->size, making->map.regions[i], DELTA_MAP_REGIONS_MOST);
+			executable_regions(side->bytes, side->size, making->map.regions[i], DELTA_MAP_REGIONS_MOST);
 	}
 	return 0;
 }
@@ -177,13 +190,14 @@ static int find_regions(struct making *making, struct error *error)
 size_t delta_map_memory(size_t old_size, size_t new_size)
 {
 	/* A reference is some ten bytes of code, and so much in each list of them. */
-	return 3 * (old_size + new_size) + delta_align_memory(old_size);
+	return 2 * (old_size + new_size) + delta_align_memory(old_size);
 }
 
-int delta_map_make(struct delta_side_bytes old, struct delta_side_bytes new, struct delta_map *ret_map,
-		   struct error *error)
+int delta_map_make(const struct delta_map_files *files, struct delta_map *ret_map, struct error *error)
 {
-	CLEANUP(making_end) struct making making = {.sides = {{.file = old}, {.file = new}}};
+	CLEANUP(making_end)
+	struct making making = {.files = files,
+				.sides = {{.size = files->sizes[DELTA_OLD]}, {.size = files->sizes[DELTA_NEW]}}};
 	bool is_worth = false;
 
 	*ret_map = (struct delta_map){0};

@@ -5,11 +5,17 @@
 #include "release/delta_align.h"
 #include "release/delta_map.h"
 
+/* The two files, read as often as it takes. */
+struct delta_map_files {
+	size_t sizes[2];
+	int (*read)(void *context, enum delta_side side, uint8_t *bytes, struct error *error);
+	void *context;
+};
+
 /* Regions and shifts of *ret_map, whose contents are the caller's to name. No regions: it is not worth it, or these are
  * no executables. */
-int delta_map_make(struct delta_side_bytes old, struct delta_side_bytes new, struct delta_map *ret_map,
-		   struct error *error) MUST_CHECK;
-/* Bytes that it takes while it works, without the files. */
+int delta_map_make(const struct delta_map_files *files, struct delta_map *ret_map, struct error *error) MUST_CHECK;
+/* Bytes that it takes while it works. */
 size_t delta_map_memory(size_t old_size, size_t new_size);
 
 #endif

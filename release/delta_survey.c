@@ -1,6 +1,7 @@
 #include "release/delta_survey.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/crew.h"
 #include "release/delta_map_make.h"
@@ -33,7 +34,7 @@ static uint64_t size_of(const struct survey *survey, const struct delta_map *map
 static size_t memory_of(const struct survey *survey, const struct delta_map *map)
 {
 	size_t old = (size_t)size_of(survey, map, DELTA_OLD), new = (size_t)size_of(survey, map, DELTA_NEW);
-	return old + new + delta_map_memory(old, new);
+	return delta_map_memory(old, new);
 }
 
 static int read_side(const struct survey *survey, const struct delta_map *map, enum delta_side side, void *bytes,
@@ -83,23 +84,29 @@ static int find_pairs(struct survey *survey, const size_t *matches, struct error
 	return result;
 }
 
+struct pair {
+	const struct survey *survey;
+	const struct delta_map *map;
+};
+
+static int read_whole(void *context, enum delta_side side, uint8_t *bytes, struct error *error)
+{
+	const struct pair *pair = context;
+	return read_side(pair->survey, pair->map, side, bytes, (size_t)size_of(pair->survey, pair->map, side), error);
+}
+
 static int make_map(const struct survey *survey, struct delta_map *map, struct error *error)
 {
-	size_t old_size = (size_t)size_of(survey, map, DELTA_OLD), new_size = (size_t)size_of(survey, map, DELTA_NEW);
-	CLEANUP(free_pointer) uint8_t *old = malloc(old_size);
-	CLEANUP(free_pointer) uint8_t *new = malloc(new_size);
-	const size_t contents[2] = {map->contents[DELTA_OLD], map->contents[DELTA_NEW]};
+	const struct delta_map whose = *map;
+	struct pair pair = {survey, &whose};
+	const struct delta_map_files files = {
+		.sizes = {(size_t)size_of(survey, map, DELTA_OLD), (size_t)size_of(survey, map, DELTA_NEW)},
+		.read = read_whole,
+		.context = &pair,
+	};
 
-	if (old == NULL || new == NULL)
-		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to compare executables");
-	int result = read_side(survey, map, DELTA_OLD, old, old_size, error);
-	if (result == 0)
-		result = read_side(survey, map, DELTA_NEW, new, new_size, error);
-	if (result == 0)
-		result = delta_map_make((struct delta_side_bytes){old, old_size},
-					(struct delta_side_bytes){new, new_size}, map, error);
-	map->contents[DELTA_OLD] = contents[DELTA_OLD];
-	map->contents[DELTA_NEW] = contents[DELTA_NEW];
+	int result = delta_map_make(&files, map, error);
+	memcpy(map->contents, whose.contents, sizeof(map->contents));
 	return result;
 }
 

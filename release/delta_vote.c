@@ -6,9 +6,9 @@
 /* In half bytes: what a shift takes in the index, and what a reference takes that was not foreseen. */
 #define SHIFT_COST 10
 #define MISS_COST  5
-/* A shift that is no worse than the best by what it takes to change is remembered, in a table of so many. */
-#define TABLE_BITS 20
-#define TABLE_MASK ((UINT32_C(1) << TABLE_BITS) - 1)
+/* A shift that is no worse than the best by what it takes to change is remembered, in a table of so many at most. */
+#define TABLE_BITS_LEAST 10
+#define TABLE_BITS_MOST  20
 
 #define NONE UINT32_MAX
 
@@ -36,6 +36,7 @@ struct vote {
 	size_t stage_count;
 	struct standing *standings; /* by shift, open addressing */
 	size_t standing_count;
+	unsigned table_bits;
 	int64_t least; /* of all that stand */
 	uint32_t best; /* its stage */
 };
@@ -107,9 +108,10 @@ static int by_target(const void *a, const void *b)
 
 static struct standing *stand(struct vote *vote, uint64_t shift)
 {
-	uint32_t place = (uint32_t)(shift * UINT64_C(0x9e3779b97f4a7c15) >> (64 - TABLE_BITS));
+	const uint32_t mask = (UINT32_C(1) << vote->table_bits) - 1;
+	uint32_t place = (uint32_t)(shift * UINT64_C(0x9e3779b97f4a7c15) >> (64 - vote->table_bits));
 	while (vote->standings[place].stage != 0 && vote->standings[place].shift != shift)
-		place = (place + 1) & TABLE_MASK;
+		place = (place + 1) & mask;
 	return &vote->standings[place];
 }
 
@@ -118,7 +120,7 @@ static void count(struct vote *vote, const struct ballot *ballot, size_t votes, 
 {
 	struct standing *standing = stand(vote, ballot->shift);
 
-	if (standing->stage == 0 && vote->standing_count >= TABLE_MASK / 2)
+	if (standing->stage == 0 && vote->standing_count >= (size_t)1 << (vote->table_bits - 1))
 		return;
 	if (standing->stage == 0 || standing->cost > least + SHIFT_COST) {
 		vote->standing_count += standing->stage == 0 ? 1 : 0;
@@ -176,7 +178,10 @@ int delta_vote(const struct delta_places *old, const struct delta_places *new, c
 	if (vote.ballot_count > 0)
 		qsort(vote.ballots, vote.ballot_count, sizeof(*vote.ballots), by_target);
 	vote.stages = calloc(vote.ballot_count + 1, sizeof(*vote.stages));
-	vote.standings = calloc((size_t)TABLE_MASK + 1, sizeof(*vote.standings));
+	for (vote.table_bits = TABLE_BITS_LEAST;
+	     vote.table_bits < TABLE_BITS_MOST && (size_t)1 << vote.table_bits < 2 * vote.ballot_count;)
+		vote.table_bits++;
+	vote.standings = calloc((size_t)1 << vote.table_bits, sizeof(*vote.standings));
 	if (vote.stages == NULL || vote.standings == NULL)
 		return no_memory(error);
 	count_all(&vote);

@@ -82,6 +82,24 @@ static size_t patch_size(const uint8_t *old, size_t old_size, const uint8_t *new
 	return patch.size;
 }
 
+static int read_bytes(void *context, enum delta_side side, uint8_t *bytes, struct error *error)
+{
+	const struct delta_side_bytes *sides = context;
+	(void)error;
+	memcpy(bytes, sides[side].bytes, sides[side].size);
+	return 0;
+}
+
+static struct delta_map make_map(const uint8_t *old, size_t old_size, const uint8_t *new, size_t new_size)
+{
+	struct delta_side_bytes sides[2] = {{old, old_size}, {new, new_size}};
+	const struct delta_map_files files = {.sizes = {old_size, new_size}, .read = read_bytes, .context = sides};
+	struct delta_map map = {0};
+	struct error error;
+	assert_done(delta_map_make(&files, &map, &error));
+	return map;
+}
+
 static void free_program(struct program *program)
 {
 	free(program->bytes);
@@ -95,11 +113,10 @@ static void moved_functions(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(machines); i++) {
 		CLEANUP(free_program) struct program old = program_make(machines[i], 0, 3);
 		CLEANUP(free_program) struct program new = program_make(machines[i], 100, 3);
-		CLEANUP(delta_map_free) struct delta_map map = {0};
+		CLEANUP(delta_map_free)
+		struct delta_map map = make_map(old.bytes, old.size, new.bytes, new.size);
 		struct error error;
 		size_t before = patch_size(old.bytes, old.size, new.bytes, new.size);
-		assert_done(delta_map_make((struct delta_side_bytes){old.bytes, old.size},
-					   (struct delta_side_bytes){new.bytes, new.size}, &map, &error));
 		assert_int_equal(map.region_counts[DELTA_NEW], 2);
 		assert_true(map.shift_count >= PROGRAM_FUNCTIONS / 100 && map.shift_count < PROGRAM_FUNCTIONS / 10);
 		/* Function 150 lies behind one new one, the data behind all. */
@@ -119,25 +136,20 @@ static void no_executables(void **state)
 {
 	(void)state;
 	CLEANUP(free_program) struct program old = program_make(EM_X86_64, 0, 3);
-	CLEANUP(delta_map_free) struct delta_map map = {0};
 	CLEANUP(free_pointer) uint8_t *text = malloc(100000);
-	struct error error;
 	memset(text, 'x', 100000);
-	const struct delta_side_bytes program = {old.bytes, old.size}, other = {text, 100000};
-	assert_done(delta_map_make(program, other, &map, &error));
+	struct delta_map map = make_map(old.bytes, old.size, text, 100000);
 	assert_int_equal(map.region_counts[DELTA_NEW], 0);
-	assert_done(delta_map_make(other, program, &map, &error));
+	map = make_map(text, 100000, old.bytes, old.size);
 	assert_int_equal(map.region_counts[DELTA_NEW], 0);
 }
 
 static struct delta_maps make_maps(const struct program *old, const struct program *new)
 {
 	struct delta_maps maps = {0};
-	struct delta_map map = {0};
+	struct delta_map map = make_map(old->bytes, old->size, new->bytes, new->size);
 	struct error error;
 	const size_t counts[2] = {7, 9};
-	assert_done(delta_map_make((struct delta_side_bytes){old->bytes, old->size},
-				   (struct delta_side_bytes){new->bytes, new->size}, &map, &error));
 	map.contents[DELTA_OLD] = 6;
 	map.contents[DELTA_NEW] = 8;
 	assert_done(delta_maps_add(&maps, &map, counts, &error));
