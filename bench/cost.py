@@ -16,18 +16,21 @@ class OutOfTime(Exception):
 class Cost:
     """Runs in turn add up: seconds by the clock, CPU seconds of every process and of those it waited for. `peak` is
     that of the hungriest run in MiB: the sum, over every process of the run, of the most that each ever held (VmHWM, pages
-    shared between two of them counted twice)."""
+    shared between two of them counted twice). `before` are words that stand before every command (taskset, chrt)."""
 
-    def __init__(self):
+    def __init__(self, before=()):
         self.wall = self.cpu = self.peak = 0.0
+        self.before = before
 
-    def run(self, *commands, limit=None, **options):
-        """The commands joined by pipes; raises when one fails. `limit` is in seconds by the clock."""
+    def run(self, *commands, limit=None, servants=(), **options):
+        """The commands joined by pipes; raises when one fails. `limit` is in seconds by the clock. `servants` are pids of
+        processes that work for the run and outlive it."""
         complaints = tempfile.TemporaryFile()
+        served = sum(map(cpu_seconds, servants))
         begin = time.monotonic()
-        processes = begin_pipe([[str(word) for word in command] for command in commands],
+        processes = begin_pipe([[str(word) for word in (*self.before, *command)] for command in commands],
                                {"stderr": complaints, **options})
-        watch = Watch([process.pid for process in processes])
+        watch = Watch([process.pid for process in processes] + list(servants))
         timer = threading.Timer(limit, end_all, [processes]) if limit else None
         if timer:
             timer.start()
@@ -42,6 +45,7 @@ class Cost:
             if timer:
                 timer.cancel()
         elapsed = time.monotonic() - begin
+        self.cpu += sum(map(cpu_seconds, servants)) - served
         self.wall += elapsed
         self.peak = max(self.peak, peak / 1024)
         if timer and elapsed >= limit:
@@ -55,6 +59,13 @@ class Cost:
 
     def as_dict(self):
         return {"wall": self.wall, "cpu": self.cpu, "peak": self.peak}
+
+
+def cpu_seconds(pid):
+    """Of a process that runs, and of its children that it has waited for."""
+    with open("/proc/%d/stat" % pid) as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def begin_pipe(commands, options):

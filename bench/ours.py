@@ -26,11 +26,11 @@ class Ours:
         cost = Cost().run([self.release, "delta", *bundles, "-o", delta])
         return delta.stat().st_size, cost
 
-    def apply(self, pair, into):
+    def apply(self, cost, pair, into):
         """`stage` makes `tree` in the folder that it is given."""
         staging = emptied(into.with_name(into.name + ".staging"))
         bundles = [self.bundle(pair, side) for side in SIDES]
-        cost = Cost().run([self.stage, staging, pair.old, *bundles, pair.work / "delta"])
+        cost.run([self.stage, staging, pair.old, *bundles, pair.work / "delta"])
         cost.run(["sync", "-f", staging])
         into.rmdir()
         (staging / "tree").rename(into)

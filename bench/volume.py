@@ -12,23 +12,37 @@ def _run(*command):
 
 
 @contextlib.contextmanager
-def volume(gigabytes=8, beside=None):
-    """The root of a mounted, empty file system; `beside` is where its image lies (a temporary directory)."""
+def device(gigabytes=8, beside=None):
+    """An empty block device; `beside` is where its image lies (a temporary directory)."""
     with tempfile.TemporaryDirectory(dir=beside, prefix="volume-") as directory:
-        image, root = pathlib.Path(directory, "image"), pathlib.Path(directory, "root")
-        root.mkdir()
+        image = pathlib.Path(directory, "image")
         with open(image, "wb") as file:
             file.truncate(gigabytes << 30)
-        _run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", image)
-        device = _run("losetup", "-f", "--show", "--direct-io=on", image)
+        name = _run("losetup", "-f", "--show", "--direct-io=on", image)
         try:
-            _run("mount", device, root)
-            try:
-                yield root
-            finally:
-                _run("umount", root)
+            yield name
         finally:
-            _run("losetup", "-d", device)
+            _run("losetup", "-d", name)
+
+
+@contextlib.contextmanager
+def mounted(name, *options):
+    """The root of what lies on a device."""
+    with tempfile.TemporaryDirectory(prefix="root-") as root:
+        _run("mount", *options, name, root)
+        try:
+            yield pathlib.Path(root)
+        finally:
+            _run("umount", root)
+
+
+@contextlib.contextmanager
+def volume(gigabytes=8, beside=None):
+    """The root of a mounted, empty file system on a device of its own."""
+    with device(gigabytes, beside) as name:
+        _run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", name)
+        with mounted(name) as root:
+            yield root
 
 
 def drop_caches():

@@ -6,8 +6,8 @@ import typing
 
 @dataclasses.dataclass(frozen=True)
 class Tool:
-    """make(pair) gives (bytes to send, Cost); apply(pair, into) gives the Cost of building the new tree in `into`, durable.
-    `lacks` names what our row has and this one does not: "s"ignature, "d"urability by itself, "f"iles verified each."""
+    """make(pair) gives (bytes to send, Cost); apply(cost, pair, into) adds to a Cost what building the new tree in `into`
+    takes, durable, and returns it. `lacks` names what our row has and this one does not: "s"ignature, "d"urability by itself, "f"iles verified each."""
 
     name: str
     make: typing.Callable
@@ -18,12 +18,14 @@ class Tool:
 
 
 def tools():
-    from peers import casync, files, ostree, rauc, tars
+    from peers import casync, files, ostree, rauc, swupdate, tars
     return [
         Tool("full, tar + zstd -19", tars.make_full, tars.apply_full, "s d f", rival=False),
         Tool("OSTree new objects", ostree.make_objects, ostree.apply_objects, "s"),
         Tool("OSTree static delta", ostree.make_delta, ostree.apply_delta, "s", tree_most=400e6),
         Tool("casync new chunks", casync.make, casync.apply, "s d"),
+        Tool("SWUpdate, whole image", swupdate.make, swupdate.install, "f"),
+        Tool("RAUC, whole bundle", rauc.make_bundle, rauc.install, "f"),
         Tool("RAUC adaptive, squashfs", rauc.make_squashfs, None, "f"),
         Tool("RAUC adaptive, ext4", rauc.make_ext4, None, "f"),
         Tool("xdelta3 -9 (Mender)", tars.make_xdelta, tars.apply_xdelta, "s d f"),

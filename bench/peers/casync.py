@@ -3,7 +3,7 @@ again from its old tree (--seed)."""
 import shutil
 
 from cost import Cost
-from pairs import emptied
+from pairs import call, emptied
 
 WITH = ["--with=permissions", "--with=symlinks"]
 
@@ -27,7 +27,18 @@ def make(pair):
     return size, cost
 
 
-def apply(pair, into):
-    cost = Cost().run(["casync", "extract", *WITH, "--store=%s" % (pair.work / "casync.new"), "--seed=%s" % pair.old,
-                       pair.work / "new.caidx", into])
+def apply(cost, pair, into):
+    cost.run(["casync", "extract", *WITH, "--store=%s" % (pair.work / "casync.new"), "--seed=%s" % pair.old,
+              pair.work / "new.caidx", into])
+    return cost.run(["sync", "-f", into])
+
+
+def ready_whole(pair):
+    """The new release alone: its store and its index."""
+    if not (pair.work / "whole.caidx").exists():
+        call("casync", "make", *WITH, "--store=%s" % emptied(pair.work / "casync.whole"), pair.work / "whole.caidx", pair.new)
+
+
+def extract_whole(cost, pair, into):
+    cost.run(["casync", "extract", *WITH, "--store=%s" % (pair.work / "casync.whole"), pair.work / "whole.caidx", into])
     return cost.run(["sync", "-f", into])

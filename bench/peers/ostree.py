@@ -51,9 +51,9 @@ def check_out(cost, device, into):
     return cost.run(["sync", "-f", into])
 
 
-def apply_objects(pair, into):
+def apply_objects(cost, pair, into):
     device = device_in(pair, into)
-    cost = Cost().run(ostree(device, "pull-local", pair.work / "ostree", REF))
+    cost.run(ostree(device, "pull-local", pair.work / "ostree", REF))
     return check_out(cost, device, into)
 
 
@@ -64,9 +64,25 @@ def make_delta(pair):
     return patch.stat().st_size, cost
 
 
-def apply_delta(pair, into):
+def apply_delta(cost, pair, into):
     device = device_in(pair, into)
-    cost = Cost().run(ostree(device, "static-delta", "apply-offline", pair.work / "patch.ostree"))
+    cost.run(ostree(device, "static-delta", "apply-offline", pair.work / "patch.ostree"))
     revision = (pair.work / "ostree" / "refs" / "heads" / REF).read_text().strip()
     call(*ostree(device, "reset", REF, revision))
+    return check_out(cost, device, into)
+
+
+def ready_whole(pair):
+    """The new release alone, in an archive repository."""
+    repository = pair.work / "ostree.whole"
+    if not repository.exists():
+        part = new_repository(pair.work / "ostree.part", "archive")
+        call(*commit(part, pair.new))
+        part.rename(repository)
+
+
+def pull_whole(cost, pair, into):
+    """To a device that has nothing, whose repository lies beside the tree."""
+    device = new_repository(into.with_name(into.name + ".ostree"), "bare")
+    cost.run(ostree(device, "pull-local", pair.work / "ostree.whole", REF))
     return check_out(cost, device, into)

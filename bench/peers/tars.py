@@ -12,14 +12,26 @@ def unpack(cost, into, *commands):
     return cost.run(["sync", "-f", into])
 
 
+def full_path(pair):
+    return pair.work / "new.tar.zst"
+
+
 def make_full(pair):
-    full = pair.work / "new.tar.zst"
-    cost = Cost().run([*ZSTD, "--long=27", "-T0", pair.tar("new"), "-o", full], limit=LIMIT)
-    return full.stat().st_size, cost
+    part = pair.work / "new.part.zst"
+    cost = Cost().run([*ZSTD, "--long=27", "-T0", pair.tar("new"), "-o", part], limit=LIMIT)
+    part.rename(full_path(pair))
+    return full_path(pair).stat().st_size, cost
 
 
-def apply_full(pair, into):
-    return unpack(Cost(), into, ["zstd", "-q", "-d", "-c", "--long=27", pair.work / "new.tar.zst"])
+def full(pair):
+    """The archive, made if it is missing."""
+    if not full_path(pair).exists():
+        make_full(pair)
+    return full_path(pair)
+
+
+def apply_full(cost, pair, into):
+    return unpack(cost, into, ["zstd", "-q", "-d", "-c", "--long=27", full_path(pair)])
 
 
 def make_zstd(pair):
@@ -28,8 +40,8 @@ def make_zstd(pair):
     return patch.stat().st_size, cost
 
 
-def apply_zstd(pair, into):
-    return unpack(Cost(), into, ["zstd", "-q", "-d", "-c", "--long=30", "--patch-from=%s" % pair.tar("old"),
+def apply_zstd(cost, pair, into):
+    return unpack(cost, into, ["zstd", "-q", "-d", "-c", "--long=30", "--patch-from=%s" % pair.tar("old"),
                                  pair.work / "patch.zst"])
 
 
@@ -45,8 +57,8 @@ def make_xdelta(pair):
     return patch.stat().st_size, cost
 
 
-def apply_xdelta(pair, into):
-    return unpack(Cost(), into, ["xdelta3", "-d", "-c", "-B", window(pair), "-s", pair.tar("old"), pair.work / "patch.xdelta"])
+def apply_xdelta(cost, pair, into):
+    return unpack(cost, into, ["xdelta3", "-d", "-c", "-B", window(pair), "-s", pair.tar("old"), pair.work / "patch.xdelta"])
 
 
 def make_bsdiff(pair):
@@ -55,9 +67,9 @@ def make_bsdiff(pair):
     return patch.stat().st_size, cost
 
 
-def apply_bsdiff(pair, into):
+def apply_bsdiff(cost, pair, into):
     made = into.with_name(into.name + ".tar")
-    cost = Cost().run(["bspatch", pair.tar("old"), made, pair.work / "patch.bsdiff"])
+    cost.run(["bspatch", pair.tar("old"), made, pair.work / "patch.bsdiff"])
     unpack(cost, into, ["cat", made])
     call("rm", made)
     return cost
