@@ -52,23 +52,30 @@ static bool is_kept(const struct story *story, struct fixture *fixture, const st
 	       strcmp(state->staged, story->staged) == 0;
 }
 
-enum whole_verdict promise_check(const struct story *story, const char *box, const struct tape *tape, size_t until,
-				 char ret_text[WHOLE_TEXT_SIZE])
+/* What was promised is looked at in each box; what becomes of it, once in those that are alike. */
+void promise_check(const struct story *story, const char *box, const struct tape *tape, size_t until,
+		   struct alike *alike, struct promise_found *found)
 {
-	CLEANUP(free_pointer) char *precious = story_ledger();
 	const struct promise promise = find_promise(tape, until);
-	const struct whole whole = {story->from, story->to, precious};
+	uint8_t print[HASH_SIZE];
 	struct fixture fixture;
+	int verdict = WHOLE_UNTRUE;
 
+	alike_print(box, story_inputs, promise.answered, print);
 	story_open(&fixture, box, "10\n");
-	if (!is_kept(story, &fixture, tape, &promise, ret_text)) {
-		fixture_close(&fixture);
-		return WHOLE_UNTRUE;
+	if (is_kept(story, &fixture, tape, &promise, found->text)) {
+		found->alike = alike_find(alike, print, &verdict);
+		if (!found->alike) {
+			CLEANUP(free_pointer) char *precious = story_ledger();
+			const struct whole whole = {story->from, story->to, precious};
+			story_go_on(story, &fixture);
+			verdict = (int)whole_check(&fixture, &whole, found->text);
+			if (verdict < WHOLE_MIXED && story->again && !promise.answered)
+				story->again(&fixture);
+			if (verdict < WHOLE_MIXED)
+				alike_note(alike, print, verdict);
+		}
 	}
-	story_go_on(story, &fixture);
-	enum whole_verdict verdict = whole_check(&fixture, &whole, ret_text);
-	if (verdict < WHOLE_MIXED && story->again && !promise.answered)
-		story->again(&fixture);
+	found->verdict = (enum whole_verdict)verdict;
 	fixture_close(&fixture);
-	return verdict;
 }

@@ -23,7 +23,7 @@
 #include "base/file.h"
 
 #define FILES_FIRST   3
-#define FILES_MOST    4
+#define FILES_MOST    5
 #define WORDS_MOST    10
 #define ATTACH_TRIES  64
 #define UNMOUNT_TRIES 200

@@ -1,9 +1,11 @@
 #include "tests/power/story.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -344,6 +346,29 @@ const struct story stories[] = {
 };
 const size_t story_count = ARRAY_SIZE(stories);
 
+const char *const story_inputs[] = {"1.0.bundle", "1.1.bundle", "1.2.bundle", "1.9.bundle", "1.delta",
+				    "tree-1.0",   "tree-1.1",   "tree-1.2",   "tree-1.9",   "hooks-1.0",
+				    "hooks-1.1",  "hooks-1.2",  "hooks-1.9",  NULL};
+
+const struct story *story_find(const char *name)
+{
+	for (size_t i = 0; i < story_count; i++)
+		if (strcmp(stories[i].name, name) == 0)
+			return &stories[i];
+	return NULL;
+}
+
+/* Durable, and out of the file system's log, which every mount from here on would play again. */
+static void settle(struct fixture *fixture, const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/%s", fixture->directory, name);
+	CLEANUP(file_close) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(ioctl(fd, FIFREEZE, 0), 0);
+	assert_int_equal(ioctl(fd, FITHAW, 0), 0);
+}
+
 void story_record(const struct story *story, const char *box, struct tape *tape)
 {
 	CLEANUP(free_pointer) char *precious = story_ledger();
@@ -354,7 +379,8 @@ void story_record(const struct story *story, const char *box, struct tape *tape)
 	write_start(&fixture);
 	fixture_write(&fixture, "data/precious", precious);
 	story->before(&fixture, story->kind);
-	sync();
+	settle(&fixture, ".");
+	settle(&fixture, "state");
 	tape_mark(tape, STORY_BEGUN, NULL, 0);
 	story->deed(&fixture, tape);
 	tape_mark(tape, STORY_ANSWERED, NULL, 0);

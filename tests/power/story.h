@@ -26,6 +26,9 @@ struct story {
 
 extern const struct story stories[];
 extern const size_t story_count;
+const struct story *story_find(const char *name); /* or NULL */
+
+extern const char *const story_inputs[]; /* of a box: what was made before and only read since; NULL at the end */
 
 /* In a mounted box that is empty: everything up to the last mark. */
 void story_record(const struct story *story, const char *box, struct tape *tape);

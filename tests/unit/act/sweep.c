@@ -15,6 +15,7 @@
 #include "base/fault.h"
 #include "base/file.h"
 #include "tests/unit/act/machine.h"
+#include "tests/unit/act/workers.h"
 
 #define POINTS_MOST  1000
 #define SCENES_MOST  16
@@ -356,13 +357,12 @@ static void strike_twice(struct bench *bench, const struct job *job)
 	}
 }
 
-/* A worker: an assertion that fails ends it with a message. */
-static void work(const struct sweep *sweep, size_t number)
+static void work(void *context, size_t number)
 {
+	const struct sweep *sweep = context;
 	struct bench bench;
 	size_t index;
 
-	setenv("CMOCKA_TEST_ABORT", "1", 1);
 	start_bench(&bench, sweep, number);
 	while ((index = atomic_fetch_add(&sweep->board->next, 1)) < sweep->job_count) {
 		if (sweep->action == SWEEP_KILL_TWICE)
@@ -371,31 +371,6 @@ static void work(const struct sweep *sweep, size_t number)
 			strike_once(&bench, &sweep->jobs[index]);
 	}
 	end_bench(&bench);
-	_exit(0);
-}
-
-/* Returns how many did not come to their end. */
-static unsigned run_workers(const struct sweep *sweep)
-{
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	size_t count = cores < 1 ? 1 : cores > WORKERS_MOST ? WORKERS_MOST : (size_t)cores;
-	pid_t workers[WORKERS_MOST];
-	unsigned failed = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		workers[i] = fork();
-		assert_true(workers[i] >= 0);
-		if (workers[i] == 0)
-			work(sweep, i + 1);
-	}
-	for (size_t i = 0; i < count; i++) {
-		int status = 0;
-		assert_int_equal(waitpid(workers[i], &status, 0), workers[i]);
-		if (WIFSIGNALED(status))
-			fprintf(stderr, "a worker was ended by signal %d\n", WTERMSIG(status));
-		failed += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
-	}
-	return failed;
 }
 
 /* Whom machine.h ends with the machine it reads from the lock, which nothing else decides by. */
@@ -493,7 +468,7 @@ void sweep_run(struct sweep *sweep, enum sweep_action action, const struct sweep
 	sweep->job_count = 0;
 	memset(sweep->board, 0, sizeof *sweep->board);
 	list_jobs(sweep);
-	unsigned failed = run_workers(sweep);
+	unsigned failed = workers_run(work, sweep, 1, WORKERS_MOST);
 	count->runs[action] += atomic_load(&sweep->board->runs);
 	for (size_t i = 0; i < WHOLE_VERDICTS; i++)
 		count->outcomes[i] += atomic_load(&sweep->board->outcomes[i]);
