@@ -20,11 +20,13 @@ typedef int crew_work(void *context, size_t worker, size_t index, struct error *
 int crew_run(size_t most, size_t count, size_t step, crew_work *work, void *context, struct error *error) MUST_CHECK;
 
 /* Memory that pieces under way have between them. */
+struct crew_block;
 struct crew_memory {
 	size_t most;
-	pthread_mutex_t lock;
+	pthread_mutex_t lock; /* over what follows */
 	pthread_cond_t given; /* back */
 	size_t taken;
+	struct crew_block *idle; /* of what is taken: blocks that nobody uses */
 };
 #define CREW_MEMORY_INIT(maximum)                                                                                      \
 	((struct crew_memory){.most = (maximum), .lock = PTHREAD_MUTEX_INITIALIZER, .given = PTHREAD_COND_INITIALIZER})
@@ -33,5 +35,10 @@ void crew_memory_end(struct crew_memory *memory); /* also the CLEANUP function *
 /* Waits until `size` bytes are left of it; who is alone is let through whatever he takes. */
 void crew_memory_take(struct crew_memory *memory, size_t size);
 void crew_memory_give(struct crew_memory *memory, size_t size);
+
+/* A block of at least `size` bytes of it (NULL: the machine has none), and back. A block that came back is kept for
+ * whoever asks for no more than it has: so large a one costs more to have cleared than to fill. */
+void *crew_memory_borrow(struct crew_memory *memory, size_t size);
+void crew_memory_return(struct crew_memory *memory, void *block);
 
 #endif

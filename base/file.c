@@ -75,6 +75,25 @@ int file_read_at(int directory, const char *path, struct buffer *ret_content, st
 	return file_read_fd(fd, path, ret_content, error);
 }
 
+int file_read_exact(int fd, const char *name, uint64_t offset, void *bytes, size_t size, struct error *error)
+{
+	uint8_t *rest = bytes;
+
+	while (size) {
+		ssize_t got = pread(fd, rest, size, (off_t)offset);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return error_set_errno(error, ERROR_DATA, "read", "%s cannot be read", name);
+		if (got == 0)
+			return error_set(error, ERROR_DATA, "length", "%s ends in the middle", name);
+		rest += got;
+		offset += (uint64_t)got;
+		size -= (size_t)got;
+	}
+	return 0;
+}
+
 int file_write_fd(int fd, const char *name, const void *bytes, size_t size, struct error *error)
 {
 	const uint8_t *rest = bytes;

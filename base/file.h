@@ -14,6 +14,12 @@ void file_close(int *fd);
 int file_read_at(int directory, const char *path, struct buffer *ret_content, struct error *error) MUST_CHECK;
 int file_read_fd(int fd, const char *name, struct buffer *ret_content, struct error *error) MUST_CHECK;
 
+/* Exactly `size` bytes from `offset` on, wherever the descriptor stands; ERROR_DATA "length" where the file ends
+ * before.
+ */
+int file_read_exact(int fd, const char *name, uint64_t offset, void *bytes, size_t size,
+		    struct error *error) MUST_CHECK;
+
 /* Whole write of `size` bytes at the descriptor's position; retries short writes and EINTR. */
 int file_write_fd(int fd, const char *name, const void *bytes, size_t size, struct error *error) MUST_CHECK;
 

@@ -1,5 +1,6 @@
 #include "tests/unit/fixture.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "base/crew.h"
@@ -55,7 +56,8 @@ struct shared {
 	atomic_size_t held, most, alone;
 };
 
-#define SHARED_MOST ((size_t)10)
+#define SHARED_MOST   ((size_t)10)
+#define BORROWED_MOST ((size_t)250)
 
 /* Every eighth piece takes more than there is. */
 static int share(void *context, size_t worker, size_t index, struct error *error)
@@ -89,6 +91,47 @@ static void memory_is_shared(void **state)
 	crew_memory_end(&shared.memory);
 }
 
+/* A block for each piece, filled by whoever has it: nobody else writes there meanwhile. */
+static int borrow(void *context, size_t worker UNUSED, size_t index, struct error *error)
+{
+	struct shared *shared = context;
+	size_t size = index % 8 == 0 ? 3 * BORROWED_MOST : 1 + index % 100;
+	uint8_t *block = crew_memory_borrow(&shared->memory, size);
+
+	if (block == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no block");
+	memset(block, (int)(index & 0xff), size);
+	sched_yield();
+	for (size_t i = 0; i < size; i++)
+		if (block[i] != (index & 0xff))
+			atomic_fetch_add(&shared->alone, 1);
+	crew_memory_return(&shared->memory, block);
+	return 0;
+}
+
+static void blocks_are_lent(void **state)
+{
+	(void)state;
+	struct shared shared = {.memory = CREW_MEMORY_INIT(BORROWED_MOST)};
+	struct error error;
+
+	assert_int_equal(crew_run(CREW_MOST, PIECES, 1, borrow, &shared, &error), 0);
+	assert_int_equal(atomic_load(&shared.alone), 0);
+	void *first = crew_memory_borrow(&shared.memory, 20), *second = crew_memory_borrow(&shared.memory, 60);
+	crew_memory_return(&shared.memory, first);
+	crew_memory_return(&shared.memory, second);
+	/* The smaller one is enough for the first who asks. */
+	assert_ptr_equal(crew_memory_borrow(&shared.memory, 20), first);
+	assert_ptr_equal(crew_memory_borrow(&shared.memory, 20), second);
+	crew_memory_return(&shared.memory, first);
+	crew_memory_return(&shared.memory, second);
+	/* What lies idle is in nobody's way. */
+	crew_memory_take(&shared.memory, 10 * BORROWED_MOST);
+	assert_int_equal(shared.memory.taken, 10 * BORROWED_MOST);
+	crew_memory_give(&shared.memory, 10 * BORROWED_MOST);
+	crew_memory_end(&shared.memory);
+}
+
 static void sizes(void **state)
 {
 	(void)state;
@@ -100,10 +143,8 @@ static void sizes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_piece_once),
-		cmocka_unit_test(lowest_error),
-		cmocka_unit_test(memory_is_shared),
-		cmocka_unit_test(sizes),
+		cmocka_unit_test(every_piece_once), cmocka_unit_test(lowest_error), cmocka_unit_test(memory_is_shared),
+		cmocka_unit_test(blocks_are_lent),  cmocka_unit_test(sizes),
 	};
 	return cmocka_run_group_tests_name("crew", tests, NULL, NULL);
 }

@@ -36,6 +36,21 @@ static void reads_within_a_bound(void **state)
 	assert_refused(file_read_at(directory, ".", &three, &error), error, ERROR_DATA, "read");
 }
 
+static void reads_a_stretch_whole(void **state)
+{
+	int directory = *(int *)*state;
+	CLEANUP(file_close) int fd = -1;
+	char bytes[4] = "";
+	struct error error;
+
+	assert_ok(file_replace_at(directory, "c", "stretch", 7, 0600, &error), error);
+	assert_ok(file_open_beneath(directory, "c", O_RDONLY, 0, &fd, &error), error);
+	assert_ok(file_read_exact(fd, "c", 3, bytes, 3, &error), error);
+	assert_string_equal(bytes, "etc");
+	assert_refused(file_read_exact(fd, "c", 5, bytes, 3, &error), error, ERROR_DATA, "length");
+	assert_refused(file_read_exact(directory, ".", 0, bytes, 1, &error), error, ERROR_DATA, "read");
+}
+
 static void follows_no_link_out(void **state)
 {
 	int directory = *(int *)*state, fd = -1;
@@ -153,6 +168,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(replaces_whole_or_not_at_all),
 		cmocka_unit_test(reads_within_a_bound),
+		cmocka_unit_test(reads_a_stretch_whole),
 		cmocka_unit_test(follows_no_link_out),
 		cmocka_unit_test(waits_for_nobody),
 		cmocka_unit_test(makes_parents_beneath),
