@@ -9,13 +9,9 @@
 #include "base/fault.h"
 #include "base/file.h"
 #include "release/blob.h"
+#include "release/delta_deliver.h"
 #include "release/delta_frame.h"
 #include "release/delta_number.h"
-#include "release/delta_plan.h"
-
-/* Contents of up to so many bytes are handed out whole even where they are made of several stretches; copies of more
- * in pieces of it. */
-#define COPY_ROOM ((size_t)4 * 1024 * 1024)
 
 struct delta {
 	int fd;
@@ -26,22 +22,9 @@ struct delta {
 
 static int read_at(int fd, uint64_t offset, void *bytes, size_t size, struct error *error)
 {
-	uint8_t *rest = bytes;
 	if (fault_point("delta.read") < 0)
 		return error_set_errno(error, ERROR_DATA, "read", "the delta cannot be read");
-	while (size > 0) {
-		ssize_t got = pread(fd, rest, size, (off_t)offset);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return error_set_errno(error, ERROR_DATA, "read", "the delta cannot be read");
-		if (got == 0)
-			return error_set(error, ERROR_DATA, "length", "the delta ends in the middle");
-		rest += got;
-		offset += (uint64_t)got;
-		size -= (size_t)got;
-	}
-	return 0;
+	return file_read_exact(fd, "the delta", offset, bytes, size, error);
 }
 
 static int read_hashed(int fd, uint64_t offset, void *bytes, size_t size, const uint8_t expected[static HASH_SIZE],
@@ -158,25 +141,6 @@ int delta_check(const struct delta *delta, struct error *error)
 	return 0;
 }
 
-/* The old content's file in the base tree: the first that can be opened and has its size; -1 when none. */
-static int open_base(const struct delta *delta, int base, const struct manifest_content *content)
-{
-	for (size_t i = 0; i < content->files; i++) {
-		const struct manifest_entry *entry =
-			&delta->old->entries[delta->old->file_order[content->first_file + i]];
-		struct error ignored;
-		struct stat status;
-		int fd = -1;
-		if (entry->root != MANIFEST_TREE ||
-		    file_open_beneath(base, entry->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, &fd, &ignored) < 0)
-			continue;
-		if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && (uint64_t)status.st_size == content->size)
-			return fd;
-		file_close(&fd);
-	}
-	return -1;
-}
-
 /* The map by which the part has a stretch rewritten; NULL: it has it as it is. */
 static const struct delta_map *map_of(const struct delta *delta, const struct delta_part *part, enum delta_side side,
 				      const struct delta_stretch *stretch)
@@ -184,20 +148,13 @@ static const struct delta_map *map_of(const struct delta *delta, const struct de
 	return part->rewritten ? delta_maps_find(&delta->plan.maps, side, stretch->content) : NULL;
 }
 
-static int load_prefix(const struct delta *delta, int base, const struct delta_part *part, uint8_t *bytes,
-		       struct error *error)
+static int load_prefix(const struct delta *delta, struct delta_base *base, const struct delta_part *part,
+		       uint8_t *bytes, struct error *error)
 {
-	CLEANUP(file_close) int fd = -1;
 	int result = 0;
 	for (size_t i = 0; result == 0 && i < part->olds; i++) {
 		const struct delta_stretch *stretch = &delta->plan.stretches[part->first + i];
-		struct error ignored;
-		if (i == 0 || stretch->content != stretch[-1].content) {
-			file_close(&fd);
-			fd = open_base(delta, base, &delta->old->contents[stretch->content]);
-		}
-		if (fd < 0 || read_at(fd, stretch->offset, bytes, (size_t)stretch->size, &ignored) < 0)
-			memset(bytes, 0, (size_t)stretch->size);
+		delta_base_read(base, stretch->content, stretch->offset, bytes, (size_t)stretch->size);
 		const struct delta_map *map = map_of(delta, part, DELTA_OLD, stretch);
 		if (map != NULL)
 			result =
@@ -214,94 +171,23 @@ struct applying {
 	struct crew_memory memory;
 };
 
+static void applying_end(struct applying *applying)
+{
+	crew_memory_end(&applying->memory);
+}
+
+/* One block for all that a part needs, cut in pieces. */
 struct sides {
-	uint8_t *prefix, *plain, *stored, *room; /* COPY_ROOM, where something is copied */
+	uint8_t *prefix, *plain, *stored, *room; /* DELTA_DELIVER_ROOM */
 };
 
-static void free_sides(struct sides *sides)
+static struct sides cut_block(const struct delta_part *part, uint8_t *block)
 {
-	free(sides->prefix);
-	free(sides->plain);
-	free(sides->stored);
-	free(sides->room);
-}
-
-static void load_copy(const struct applying *applying, const struct delta_stretch *stretch, uint64_t at, uint8_t *bytes,
-		      size_t size)
-{
-	const struct delta *delta = applying->delta;
-	CLEANUP(file_close) int fd = open_base(delta, applying->base, &delta->old->contents[stretch->source]);
-	struct error ignored;
-	if (fd < 0 || read_at(fd, stretch->from + at, bytes, size, &ignored) < 0)
-		memset(bytes, 0, size);
-}
-
-static int take_copy(const struct applying *applying, const struct delta_stretch *stretch, uint8_t *room,
-		     struct error *error)
-{
-	const struct delta_sink *sink = applying->sink;
-	int result = 0;
-	for (uint64_t at = 0; result == 0 && at < stretch->size;) {
-		size_t step = stretch->size - at < COPY_ROOM ? (size_t)(stretch->size - at) : COPY_ROOM;
-		load_copy(applying, stretch, at, room, step);
-		result = sink->take(sink->context, stretch->content, stretch->offset + at, room, step, error);
-		at += step;
-	}
-	return result;
-}
-
-/* `count` stretches are all of a small content. */
-static int take_gathered(const struct applying *applying, const struct delta_stretch *stretches, size_t count,
-			 const uint8_t *plain, uint8_t *room, struct error *error)
-{
-	const struct delta_sink *sink = applying->sink;
-	size_t size = 0;
-	for (size_t i = 0; i < count; i++) {
-		if (stretches[i].source != DELTA_PATCHED) {
-			load_copy(applying, &stretches[i], 0, room + size, (size_t)stretches[i].size);
-		} else {
-			memcpy(room + size, plain, (size_t)stretches[i].size);
-			plain += stretches[i].size;
-		}
-		size += (size_t)stretches[i].size;
-	}
-	return sink->take(sink->context, stretches->content, 0, room, size, error);
-}
-
-/* How many stretches from here on are of one content, with how many bytes; *ret_plain of them are patched. */
-static size_t count_content(const struct delta_stretch *stretches, size_t most, uint64_t *ret_plain, uint64_t *ret_size)
-{
-	uint64_t plain = 0, size = 0;
-	size_t count = 0;
-	for (; count < most && stretches[count].content == stretches->content; count++) {
-		size += stretches[count].size;
-		plain += stretches[count].source == DELTA_PATCHED ? stretches[count].size : 0;
-	}
-	*ret_plain = plain;
-	*ret_size = size;
-	return count;
-}
-
-static int take_content(const struct applying *applying, const struct delta_stretch *stretches, size_t count,
-			uint64_t size, const uint8_t *plain, uint8_t *room, struct error *error)
-{
-	const struct delta_sink *sink = applying->sink;
-	int result = 0;
-
-	if (!sink->wants(sink->context, stretches->content))
-		return 0;
-	if (count > 1 && size <= COPY_ROOM && size == applying->delta->new->contents[stretches->content].size)
-		return take_gathered(applying, stretches, count, plain, room, error);
-	for (size_t i = 0; result == 0 && i < count; i++) {
-		if (stretches[i].source != DELTA_PATCHED) {
-			result = take_copy(applying, &stretches[i], room, error);
-			continue;
-		}
-		result = sink->take(sink->context, stretches[i].content, stretches[i].offset, plain,
-				    (size_t)stretches[i].size, error);
-		plain += stretches[i].size;
-	}
-	return result;
+	struct sides sides = {.room = block};
+	sides.prefix = sides.room + DELTA_DELIVER_ROOM;
+	sides.plain = sides.prefix + part->prefix;
+	sides.stored = sides.plain + part->plain;
+	return sides;
 }
 
 /* What was patched, from the shape that maps give it. */
@@ -320,96 +206,64 @@ static int restore_plain(const struct delta *delta, const struct delta_part *par
 	return result;
 }
 
-static int hand_out(const struct applying *applying, const struct delta_part *part, uint8_t *plain, uint8_t *room,
-		    struct error *error)
-{
-	const struct delta_stretch *next = &applying->delta->plan.stretches[part->first + part->olds];
-	int result = 0;
-	for (size_t left = part->news; result == 0 && left > 0;) {
-		uint64_t used = 0, size = 0;
-		size_t count = count_content(next, left, &used, &size);
-		result = take_content(applying, next, count, size, plain, room, error);
-		plain += used;
-		next += count;
-		left -= count;
-	}
-	return result;
-}
-
-static bool is_wanted(const struct applying *applying, const struct delta_part *part)
-{
-	for (size_t i = part->olds; i < part->olds + part->news; i++)
-		if (applying->sink->wants(applying->sink->context,
-					  applying->delta->plan.stretches[part->first + i].content))
-			return true;
-	return false;
-}
-
-static int apply_part(const struct applying *applying, size_t index, struct error *error)
+static int apply_part(const struct applying *applying, const struct delta_deliver *deliver, size_t index,
+		      const struct sides *sides, struct error *error)
 {
 	const struct delta *delta = applying->delta;
 	const struct delta_part *part = &delta->plan.parts[index];
-	CLEANUP(free_sides) struct sides sides = {0};
 
-	if (!is_wanted(applying, part))
-		return 0;
-	sides.prefix = malloc((size_t)part->prefix + 1);
-	sides.plain = malloc((size_t)part->plain + 1);
-	sides.stored = malloc((size_t)part->stored + 1);
-	sides.room = part->copied > 0 ? malloc(COPY_ROOM) : NULL;
-	if (sides.prefix == NULL || sides.plain == NULL || sides.stored == NULL ||
-	    (part->copied > 0 && sides.room == NULL))
-		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to apply a delta");
 	int result =
-		read_hashed(delta->fd, delta->offsets[index], sides.stored, (size_t)part->stored, part->hash, error);
+		read_hashed(delta->fd, delta->offsets[index], sides->stored, (size_t)part->stored, part->hash, error);
 	if (result == 0)
-		result = load_prefix(delta, applying->base, part, sides.prefix, error);
+		result = load_prefix(delta, deliver->base, part, sides->prefix, error);
 	if (result == 0 && part->plain > 0)
-		result = delta_frame_read((struct blob_prefix){sides.prefix, (size_t)part->prefix}, sides.stored,
-					  (size_t)part->stored, sides.plain, (size_t)part->plain, error);
+		result = delta_frame_read((struct blob_prefix){sides->prefix, (size_t)part->prefix}, sides->stored,
+					  (size_t)part->stored, sides->plain, (size_t)part->plain, error);
 	if (result == 0)
-		result = restore_plain(delta, part, sides.plain, error);
-	return result < 0 ? result : hand_out(applying, part, sides.plain, sides.room, error);
+		result = restore_plain(delta, part, sides->plain, error);
+	return result < 0 ? result : delta_deliver_part(deliver, part, sides->plain, error);
 }
 
-static size_t part_memory(const struct delta_part *part)
+/* What else the part takes while it is made stands behind the pieces of its block, which are never touched there. */
+static size_t block_size(const struct delta *delta, size_t index)
 {
-	size_t copies = part->copied > 0 ? COPY_ROOM : 0;
-	return (size_t)(part->prefix + part->plain + part->stored) + copies + (part->rewritten ? REFERENCE_MEMORY : 0) +
-	       delta_frame_read_memory((size_t)part->prefix);
+	const struct delta_part *part = &delta->plan.parts[index];
+	uint8_t first = 0;
+	struct error ignored;
+	/* Not hashed yet: a lie here is one about memory, and told when it is. */
+	bool frame = part->stored > 0 && read_at(delta->fd, delta->offsets[index], &first, 1, &ignored) == 0;
+
+	return DELTA_DELIVER_ROOM + (size_t)(part->prefix + part->plain + part->stored) +
+	       (part->rewritten ? REFERENCE_MEMORY : 0) +
+	       (frame ? delta_frame_read_memory(first, (size_t)part->prefix) : 0);
 }
 
-static int work(void *context, size_t worker, size_t index, struct error *error)
+static int work(void *context, size_t worker UNUSED, size_t index, struct error *error)
 {
 	struct applying *applying = context;
-	size_t memory = part_memory(&applying->delta->plan.parts[index]);
+	const struct delta *delta = applying->delta;
+	const struct delta_part *part = &delta->plan.parts[index];
+	CLEANUP(delta_base_close) struct delta_base base = DELTA_BASE(delta->old, applying->base);
+	struct delta_deliver deliver = {.plan = &delta->plan, .new = delta->new, .sink = applying->sink, .base = &base};
 
-	(void)worker;
-	crew_memory_take(&applying->memory, memory);
-	int result = apply_part(applying, index, error);
-	crew_memory_give(&applying->memory, memory);
+	if (!delta_deliver_wanted(&deliver, part))
+		return 0;
+	uint8_t *block = crew_memory_borrow(&applying->memory, block_size(delta, index));
+	if (block == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to apply a delta");
+	const struct sides sides = cut_block(part, block);
+	deliver.room = sides.room;
+	int result = apply_part(applying, &deliver, index, &sides, error);
+	crew_memory_return(&applying->memory, block);
 	return result;
 }
 
 int delta_apply(const struct delta *delta, int base, const struct delta_sink *sink, struct error *error)
 {
+	CLEANUP(applying_end)
 	struct applying applying = {
 		.delta = delta, .base = base, .sink = sink, .memory = CREW_MEMORY_INIT(DELTA_APPLY_MEMORY)};
-	int result = crew_run(CREW_MOST, delta->plan.part_count, 1, work, &applying, error);
-
-	crew_memory_end(&applying.memory);
-	return result;
-}
-
-static bool old_holds(const struct delta *delta, int base, size_t index)
-{
-	const struct manifest_content *content = &delta->old->contents[index];
-	CLEANUP(file_close) int fd = open_base(delta, base, content);
-	uint8_t hash[HASH_SIZE];
-	uint64_t size = 0;
-	struct error ignored;
-	return fd >= 0 && hash_file(HASH_BLAKE2B, fd, "a file of the base", hash, &size, &ignored) == 0 &&
-	       size == content->size && hash_equal(hash, content->hash);
+	return crew_run(CREW_MOST, delta->plan.part_count, 1, work, &applying, error);
 }
 
 /* The old content that the part draws on for this one by its stretch `index`; SIZE_MAX when it draws on none. */
@@ -429,8 +283,10 @@ static bool makes(const struct delta *delta, const struct delta_part *part, size
 	return false;
 }
 
-const char *delta_damaged(const struct delta *delta, int base, size_t content)
+const char *delta_damaged(const struct delta *delta, int tree, size_t content)
 {
+	CLEANUP(delta_base_close) struct delta_base base = DELTA_BASE(delta->old, tree);
+
 	for (size_t p = 0; p < delta->plan.part_count; p++) {
 		const struct delta_part *part = &delta->plan.parts[p];
 		const struct delta_stretch *stretches = &delta->plan.stretches[part->first];
@@ -440,7 +296,7 @@ const char *delta_damaged(const struct delta *delta, int base, size_t content)
 			if (old == DELTA_PATCHED || old == last)
 				continue;
 			last = old;
-			if (!old_holds(delta, base, old))
+			if (!delta_base_holds(&base, old))
 				return delta->old->entries[delta->old->contents[old].first_entry].path;
 		}
 	}

@@ -369,14 +369,20 @@ int delta_frame_make(struct blob_prefix prefix, const void *plain, size_t size, 
 			  false, ret_stored, error);
 }
 
-size_t delta_frame_read_memory(size_t prefix_size)
+/* Of the prefix, where something is copied. */
+static size_t most_left(size_t prefix_size)
 {
 	return prefix_size < DELTA_FRAME_LEFT ? prefix_size : DELTA_FRAME_LEFT;
 }
 
+size_t delta_frame_read_memory(uint8_t first, size_t prefix_size)
+{
+	return first == 0 ? 0 : most_left(prefix_size);
+}
+
 size_t delta_frame_memory(size_t prefix_size, size_t size)
 {
-	return delta_frame_read_memory(prefix_size) + size + blob_patch_memory(prefix_size, size);
+	return most_left(prefix_size) + size + blob_patch_memory(prefix_size, size);
 }
 
 int delta_frame_read(struct blob_prefix prefix, const void *stored, size_t size, void *ret_plain, size_t plain_size,
