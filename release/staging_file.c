@@ -45,20 +45,8 @@ static int open_whole(struct folder *folder, int root, const struct manifest_ent
 
 static bool read_at(int fd, uint64_t offset, void *bytes, size_t size)
 {
-	uint8_t *rest = bytes;
-	if (fault_point("staging.read") < 0)
-		return false;
-	while (size > 0) {
-		ssize_t got = pread(fd, rest, size, (off_t)offset);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return false;
-		rest += got;
-		offset += (uint64_t)got;
-		size -= (size_t)got;
-	}
-	return true;
+	struct error ignored;
+	return fault_point("staging.read") == 0 && file_read_exact(fd, "a file", offset, bytes, size, &ignored) == 0;
 }
 
 static bool content_matches(int fd, const struct manifest_entry *entry)

@@ -3,15 +3,20 @@
 #include "base/crew.h"
 #include "release/unpack_state.h"
 
-/* Contents are small on the whole: taken by the handful. */
+/* Of contents that one thread takes at a time: at least so many, */
 #define STEP 16
+/* and such a share of those that are left. Of two threads that make files in one directory one waits: so they are kept
+ * apart, and take less and less so that they end together. */
+#define SHARE 8
 
 struct gather {
 	struct unpack *unpack;
 	int base;
 	const struct manifest *base_manifest;
 	enum unpack_share share;
-	size_t *order; /* contents, as their first files lie in the tree: a directory's are together */
+	size_t *order;  /* contents, as their first files lie in the tree: a directory's are together */
+	size_t *starts; /* of the stretches of it that are taken at a time, and where the last one ends */
+	size_t stretches;
 	struct staging_hand hands[CREW_MOST];
 };
 
@@ -20,6 +25,7 @@ static void gather_end(struct gather *gather)
 	for (size_t i = 0; i < CREW_MOST; i++)
 		staging_hand_free(&gather->hands[i]);
 	free(gather->order);
+	free(gather->starts);
 }
 
 /* What an earlier try left counts again when it still hashes to what it should be. */
@@ -57,12 +63,9 @@ static int share_content(const struct gather *gather, struct staging_hand *hand,
 	return taken ? unpack_spread(unpack, hand, index, error) : 0;
 }
 
-static int gather_content(void *context, size_t worker, size_t piece, struct error *error)
+static int gather_content(struct gather *gather, struct staging_hand *hand, size_t index, struct error *error)
 {
-	struct gather *gather = context;
-	const size_t index = gather->order[piece];
 	struct unpack *unpack = gather->unpack;
-	struct staging_hand *hand = &gather->hands[worker];
 	int result = 0;
 
 	if (!unpack->progress.fresh)
@@ -78,6 +81,16 @@ static int gather_content(void *context, size_t worker, size_t piece, struct err
 	return staging_may_continue(&unpack->staging, hand, first) ? 0 : staging_remove(&unpack->staging, first, error);
 }
 
+static int gather_stretch(void *context, size_t worker, size_t stretch, struct error *error)
+{
+	struct gather *gather = context;
+	int result = 0;
+
+	for (size_t i = gather->starts[stretch]; result == 0 && i < gather->starts[stretch + 1]; i++)
+		result = gather_content(gather, &gather->hands[worker], gather->order[i], error);
+	return result;
+}
+
 static int by_first_entry(const void *a, const void *b, void *context)
 {
 	const struct manifest *manifest = context;
@@ -86,15 +99,26 @@ static int by_first_entry(const void *a, const void *b, void *context)
 	return (x > y) - (x < y);
 }
 
-static size_t *order_contents(const struct manifest *manifest)
+static int order_contents(struct gather *gather, struct error *error)
 {
-	size_t *order = calloc(manifest->content_count + 1, sizeof(*order));
+	const struct manifest *manifest = gather->unpack->manifest;
+	const size_t count = manifest->content_count;
 
-	for (size_t i = 0; order != NULL && i < manifest->content_count; i++)
-		order[i] = i;
-	if (order != NULL)
-		qsort_r(order, manifest->content_count, sizeof(*order), by_first_entry, (void *)(uintptr_t)manifest);
-	return order;
+	gather->order = calloc(count + 1, sizeof(*gather->order));
+	gather->starts = calloc(count + 1, sizeof(*gather->starts));
+	if (gather->order == NULL || gather->starts == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to gather release %s",
+				 manifest->version);
+	for (size_t i = 0; i < count; i++)
+		gather->order[i] = i;
+	qsort_r(gather->order, count, sizeof(*gather->order), by_first_entry, (void *)(uintptr_t)manifest);
+	const size_t crew = crew_size(CREW_MOST);
+	for (size_t at = 0; at < count;) {
+		size_t share = (count - at) / (SHARE * crew), step = share > STEP ? share : STEP;
+		at = step < count - at ? at + step : count;
+		gather->starts[++gather->stretches] = at;
+	}
+	return 0;
 }
 
 int unpack_gather(struct unpack *unpack, int base, const struct manifest *base_manifest, enum unpack_share share,
@@ -106,9 +130,6 @@ int unpack_gather(struct unpack *unpack, int base, const struct manifest *base_m
 
 	for (size_t i = 0; i < CREW_MOST; i++)
 		gather.hands[i] = STAGING_HAND_EMPTY;
-	gather.order = order_contents(unpack->manifest);
-	if (gather.order == NULL)
-		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to gather release %s",
-				 unpack->manifest->version);
-	return crew_run(CREW_MOST, unpack->manifest->content_count, STEP, gather_content, &gather, error);
+	int result = order_contents(&gather, error);
+	return result < 0 ? result : crew_run(CREW_MOST, gather.stretches, 1, gather_stretch, &gather, error);
 }
