@@ -17,22 +17,30 @@ void jsonio_free(json_t **value);
 #define JSONIO_DEPTH 64
 int jsonio_parse(const void *bytes, size_t size, const char *what, json_t **ret_value, struct error *error) MUST_CHECK;
 
-/* A list of a long document, left as text: its members are parsed one at a time, so that memory never holds them all,
- * and by as many threads as are at hand. */
-struct jsonio_part {
-	uint32_t at, size; /* of the document's bytes */
+/* Where the text of a long document comes from, piece by piece. */
+struct jsonio_source {
+	/* At most `size` more bytes; none at the end. */
+	int (*read)(void *context, void *room, size_t size, size_t *ret_got, struct error *error);
+	void *context;
 };
+struct jsonio_bytes {
+	const uint8_t *at; /* borrowed; what is left, with `size` */
+	size_t size;
+};
+struct jsonio_source jsonio_source_bytes(struct jsonio_bytes *bytes);
+
+/* A list of a long document, whose members come one at a time and as text: memory never holds them all. */
 struct jsonio_list {
 	const char *name; /* a member of the document's object */
 	size_t most;
-	struct jsonio_part
-		*parts; /* set; each is one value that jsonio_parse has still to accept; freed by the caller */
-	size_t count;
+	/* One member, which jsonio_parse has still to accept, or who knows its very words. An error ends it all. */
+	int (*take)(void *context, const char *text, size_t size, struct error *error);
 };
-/* As jsonio_parse of an object of less than 4 GiB; those members that are named come back empty in *ret_rest.
- * ERROR_DATA "format" when one of them is not there, or no list; "length" beyond `most`. */
-int jsonio_parse_lists(const void *bytes, size_t size, const char *what, struct jsonio_list *lists, size_t list_count,
-		       json_t **ret_rest, struct error *error) MUST_CHECK;
+/* As jsonio_parse of an object; those members that are named come back empty in *ret_rest. ERROR_DATA "format" when one
+ * of them is not there, or no list; "length" beyond `most`, for a member of more than a MiB, and when the rest is more.
+ * What the lists' members made counts for nothing unless it returns 0: the rest may still be no JSON. */
+int jsonio_parse_lists(const struct jsonio_source *source, const char *what, const struct jsonio_list *lists,
+		       size_t list_count, void *context, json_t **ret_rest, struct error *error) MUST_CHECK;
 
 enum jsonio_type { JSONIO_STRING, JSONIO_INTEGER, JSONIO_BOOLEAN, JSONIO_OBJECT, JSONIO_ARRAY };
 

@@ -3,6 +3,7 @@
 #ifndef RELEASE_MANIFEST_H
 #define RELEASE_MANIFEST_H
 
+#include "base/arena.h"
 #include "base/hash.h"
 #include "base/jsonio.h"
 
@@ -20,14 +21,14 @@ enum manifest_type { MANIFEST_FILE, MANIFEST_DIRECTORY, MANIFEST_LINK };
 enum manifest_root { MANIFEST_TREE, MANIFEST_HOOKS };
 
 struct manifest_entry {
-	char *path; /* relative to its root; checked by file_path_is_safe */
-	enum manifest_root root;
-	enum manifest_type type;
-	unsigned mode;           /* permission bits; set-id bits only where declared */
+	const char *path;        /* relative to its root; checked by file_path_is_safe; in manifest.texts */
+	const char *target;      /* links; stays inside the root; in manifest.texts */
 	const char *owner;       /* "root" or a name of the closed list; borrowed */
 	uint64_t size;           /* files */
 	uint8_t hash[HASH_SIZE]; /* files */
-	char *target;            /* links; stays inside the root */
+	enum manifest_root root : 8;
+	enum manifest_type type : 8;
+	unsigned mode : 16; /* permission bits; set-id bits only where declared */
 };
 
 /* A blob is one zstd frame over a stretch of the release's content: all distinct file contents end to end, in the order
@@ -40,9 +41,9 @@ struct manifest_blob {
 struct manifest_content {
 	uint8_t hash[HASH_SIZE];
 	uint64_t size;
-	uint64_t offset;          /* in the content stream; derived when read */
-	size_t first_entry;       /* the first entry with this hash; derived */
-	size_t first_file, files; /* every entry with this hash: that stretch of manifest.file_order; derived */
+	uint64_t offset;            /* in the content stream; derived when read */
+	uint32_t first_entry;       /* the first entry with this hash; derived */
+	uint32_t first_file, files; /* every entry with this hash: that stretch of manifest.file_order; derived */
 };
 
 struct manifest {
@@ -54,6 +55,7 @@ struct manifest {
 	char *notes;                             /* NULL when none */
 	bool has_sbom;
 	uint8_t sbom[HASH_SIZE];
+	struct arena texts;             /* paths and targets */
 	struct manifest_entry *entries; /* sorted by root, then path bytes */
 	size_t entry_count;
 	struct manifest_content *contents;
@@ -61,7 +63,7 @@ struct manifest {
 	struct manifest_blob *blobs;
 	size_t blob_count;
 	/* Derived by rules_check: file entries by hash, contents by hash. */
-	size_t *file_order, *content_order;
+	uint32_t *file_order, *content_order;
 	size_t file_count;
 };
 
@@ -69,6 +71,10 @@ struct manifest {
  * directories, links inside, contents equal to the distinct hashes of the entries, blobs covering the stream exactly.
  * ERROR_DATA "manifest". */
 int manifest_parse(const void *bytes, size_t size, struct manifest **ret_manifest, struct error *error) MUST_CHECK;
+/* The same of a file, from its start, without ever holding its text; *ret_sha256 (may be NULL) is of the very bytes
+ * that were read. They are parsed before their hash is known: for files that nobody else can write. */
+int manifest_read(int fd, const char *name, struct manifest **ret_manifest, uint8_t ret_sha256[HASH_SIZE],
+		  struct error *error) MUST_CHECK;
 /* JSON with sorted keys and no spaces: the same struct gives the same bytes (appends). Not OLPC's form, whose raw
  * newlines (in notes) no parser takes. Only what manifest_parse accepts comes out well: a maker of manifests calls
  * rules_check first. */

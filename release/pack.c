@@ -75,9 +75,10 @@ static int add_entry(struct pack *pack, enum manifest_root root, enum manifest_t
 		return result;
 	struct manifest_entry *entry = &manifest->entries[manifest->entry_count];
 	*entry = (struct manifest_entry){
-		.path = strdup(path), .root = root, .type = type, .mode = mode, .owner = rules_owner("root")->name};
-	if (entry->path == NULL)
-		return no_memory(error);
+		.root = root, .type = type, .mode = mode & 07777, .owner = rules_owner("root")->name};
+	result = arena_text(&manifest->texts, path, strlen(path), &entry->path, error);
+	if (result < 0)
+		return result;
 	manifest->entry_count++;
 	*ret_entry = entry;
 	return 0;
@@ -149,10 +150,9 @@ static int take_member(struct pack *pack, struct input *input, enum manifest_roo
 	int result = add_entry(pack, root, member->type, member->path, mode, &entry, error);
 	if (result < 0)
 		return result;
-	if (member->type == MANIFEST_LINK) {
-		entry->target = strdup(member->target);
-		return entry->target == NULL ? no_memory(error) : 0;
-	}
+	if (member->type == MANIFEST_LINK)
+		return arena_text(&pack->manifest->texts, member->target, strlen(member->target), &entry->target,
+				  error);
 	if (member->type == MANIFEST_DIRECTORY)
 		return 0;
 	return member->is_hard_link ? copy_linked(pack, entry, member->target, error)
@@ -219,12 +219,10 @@ static void drop_repeated_directories(struct manifest *manifest)
 	size_t kept = 0;
 	qsort(manifest->entries, manifest->entry_count, sizeof(*manifest->entries), by_path);
 	for (size_t i = 0; i < manifest->entry_count; i++) {
-		struct manifest_entry *entry = &manifest->entries[i];
-		if (kept > 0 && entry->type == MANIFEST_DIRECTORY &&
-		    manifest->entries[kept - 1].type == MANIFEST_DIRECTORY &&
-		    by_path(entry, &manifest->entries[kept - 1]) == 0)
-			free(entry->path);
-		else
+		const struct manifest_entry *entry = &manifest->entries[i];
+		if (kept == 0 || entry->type != MANIFEST_DIRECTORY ||
+		    manifest->entries[kept - 1].type != MANIFEST_DIRECTORY ||
+		    by_path(entry, &manifest->entries[kept - 1]) != 0)
 			manifest->entries[kept++] = *entry;
 	}
 	manifest->entry_count = kept;

@@ -203,7 +203,7 @@ static int check_entries(const struct manifest *manifest, struct error *error)
 static int by_entry_hash(const void *a, const void *b, void *context)
 {
 	const struct manifest *manifest = context;
-	size_t x = *(const size_t *)a, y = *(const size_t *)b;
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
 	int order = memcmp(manifest->entries[x].hash, manifest->entries[y].hash, HASH_SIZE);
 	return order != 0 ? order : (x > y) - (x < y);
 }
@@ -211,7 +211,7 @@ static int by_entry_hash(const void *a, const void *b, void *context)
 static int by_content_hash(const void *a, const void *b, void *context)
 {
 	const struct manifest *manifest = context;
-	return memcmp(manifest->contents[*(const size_t *)a].hash, manifest->contents[*(const size_t *)b].hash,
+	return memcmp(manifest->contents[*(const uint32_t *)a].hash, manifest->contents[*(const uint32_t *)b].hash,
 		      HASH_SIZE);
 }
 
@@ -226,11 +226,12 @@ static int order_by_hash(struct manifest *manifest, struct error *error)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the manifest");
 	for (size_t i = 0; i < manifest->entry_count; i++)
 		if (manifest->entries[i].type == MANIFEST_FILE)
-			manifest->file_order[manifest->file_count++] = i;
+			manifest->file_order[manifest->file_count++] = (uint32_t)i;
 	for (size_t i = 0; i < manifest->content_count; i++)
-		manifest->content_order[i] = i;
-	qsort_r(manifest->file_order, manifest->file_count, sizeof(size_t), by_entry_hash, manifest);
-	qsort_r(manifest->content_order, manifest->content_count, sizeof(size_t), by_content_hash, manifest);
+		manifest->content_order[i] = (uint32_t)i;
+	qsort_r(manifest->file_order, manifest->file_count, sizeof(*manifest->file_order), by_entry_hash, manifest);
+	qsort_r(manifest->content_order, manifest->content_count, sizeof(*manifest->content_order), by_content_hash,
+		manifest);
 	return 0;
 }
 
@@ -247,7 +248,7 @@ static int check_contents(struct manifest *manifest, struct error *error)
 		    memcmp(manifest->entries[manifest->file_order[file]].hash, content->hash, HASH_SIZE) != 0)
 			return REFUSE(error, "release %s lists a content twice, or one that no file has, or misses one",
 				      manifest->version);
-		content->first_file = file;
+		content->first_file = (uint32_t)file;
 		content->first_entry = manifest->file_order[file];
 		content->size = manifest->entries[content->first_entry].size;
 		for (; file < manifest->file_count; file++) {
@@ -258,7 +259,7 @@ static int check_contents(struct manifest *manifest, struct error *error)
 				return REFUSE(error, "release %s: %s has another size than a file of the same content",
 					      manifest->version, entry->path);
 		}
-		content->files = file - content->first_file;
+		content->files = (uint32_t)(file - content->first_file);
 	}
 	if (file != manifest->file_count)
 		return REFUSE(error, "release %s: %s has a content that is not listed", manifest->version,

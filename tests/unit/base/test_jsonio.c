@@ -1,8 +1,5 @@
 #include "tests/unit/fixture.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include "base/jsonio.h"
 
 static int parse(const char *text, json_t **ret_value, struct error *error)
@@ -105,22 +102,48 @@ static void writes_canonical_json(void **state)
 			    "{\"\":{},\"B\":0,\"a\":\"q\\\"\\\\\n/\xc3\xa9\",\"b\":[1,-2,true,null]}");
 }
 
-/* A page with nothing behind it: who reads on ends there. */
-static char *build_wall(void)
-{
-	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+/* A text that comes a few bytes at a time, or all at once, and may break off. */
+struct trickle {
+	const char *left;
+	size_t step, breaks; /* SIZE_MAX: never */
+};
 
-	assert_ptr_not_equal(pages, MAP_FAILED);
-	assert_int_equal(mprotect(pages + page, page, PROT_NONE), 0);
-	return pages + page;
+static int read_trickle(void *context, void *room, size_t size, size_t *ret_got, struct error *error)
+{
+	struct trickle *trickle = context;
+	size_t got = strnlen(trickle->left, size < trickle->step ? size : trickle->step);
+
+	if (trickle->breaks-- == 0)
+		return error_set(error, ERROR_CANNOT_CREATE, "broken", "the text broke off");
+	memcpy(room, trickle->left, got);
+	trickle->left += got;
+	*ret_got = got;
+	return 0;
 }
 
-static void drop_wall(char *wall)
-{
-	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+struct members {
+	size_t count, fails_at, longest;
+};
 
-	assert_int_equal(munmap(wall - page, 2 * page), 0);
+static int take_member(void *context, const char *text, size_t size, struct error *error)
+{
+	struct members *members = context;
+	CLEANUP(jsonio_free) json_t *value = NULL;
+
+	if (members->count == members->fails_at)
+		return error_set(error, ERROR_NOT_NOW, "enough", "no more");
+	members->count++;
+	members->longest = size > members->longest ? size : members->longest;
+	return jsonio_parse(text, size, "part", &value, error);
+}
+
+static int parse_lists(struct trickle *trickle, size_t most, struct members *members, json_t **ret_rest,
+		       struct error *error)
+{
+	const struct jsonio_list list = {"list", most, take_member};
+	const struct jsonio_source source = {read_trickle, trickle};
+
+	return jsonio_parse_lists(&source, "it", &list, 1, members, ret_rest, error);
 }
 
 /* Text that is split before it is parsed: exactly what parses whole comes through, member by member. */
@@ -171,46 +194,74 @@ static void splits_lists(void **state)
 		{"{", -1},
 		{"{}", -1},
 	};
-	char *wall = build_wall();
-	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		struct jsonio_list list = {"list", 10, NULL, 0};
+	static const size_t steps[] = {SIZE_MAX, 1, 2, 7};
+	for (size_t i = 0; i < ARRAY_SIZE(texts) * ARRAY_SIZE(steps); i++) {
+		const int64_t wanted = texts[i / ARRAY_SIZE(steps)].count;
+		struct trickle trickle = {texts[i / ARRAY_SIZE(steps)].text, steps[i % ARRAY_SIZE(steps)], SIZE_MAX};
+		struct members members = {.fails_at = SIZE_MAX};
 		CLEANUP(jsonio_free) json_t *rest = NULL;
 		struct error error;
-		size_t size = strlen(texts[i].text);
-		char *text = wall - size;
-		memcpy(text, texts[i].text, size);
-		int result = jsonio_parse_lists(text, size, "it", &list, 1, &rest, &error);
-		int64_t count = result < 0 ? -1 : (int64_t)list.count;
-		for (size_t part = 0; result == 0 && part < list.count; part++) {
-			CLEANUP(jsonio_free) json_t *value = NULL;
-			result =
-				jsonio_parse(text + list.parts[part].at, list.parts[part].size, "part", &value, &error);
-		}
+		int result = parse_lists(&trickle, 10, &members, &rest, &error);
+		assert_int_equal(result < 0 ? -1 : (int64_t)members.count, wanted);
 		if (result == 0)
 			assert_int_equal(json_array_size(json_object_get(rest, "list")), 0);
-		free(list.parts);
-		assert_int_equal(result < 0 ? -1 : count, texts[i].count);
-		if (result < 0)
+		else
 			assert_int_equal(error.code, ERROR_DATA);
 	}
-	drop_wall(wall);
 }
 
+/* Members longer than what is read at a time are whole as well; nothing is held that is longer than any may be. */
 static void bounds_lists(void **state)
 {
 	(void)state;
-	static const char text[] = "{\"list\":[1,2,3]}";
-	CLEANUP(jsonio_free) json_t *rest = NULL;
+	const size_t sizes[] = {65534, 65536, 200000, 1000000, 1100000};
+	CLEANUP(free_pointer) char *text = malloc(1200000);
 	struct error error;
-	struct jsonio_list list = {"list", 2, NULL, 0};
 
-	assert_refused(jsonio_parse_lists(text, strlen(text), "it", &list, 1, &rest, &error), error, ERROR_DATA,
-		       "length");
-	assert_null(list.parts);
-	list.most = 3;
-	assert_ok(jsonio_parse_lists(text, strlen(text), "it", &list, 1, &rest, &error), error);
-	assert_int_equal(list.count, 3);
-	free(list.parts);
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(sizes); i++) {
+		const size_t size = sizes[i / 2];
+		const bool inside = i % 2 == 0;
+		CLEANUP(jsonio_free) json_t *rest = NULL;
+		struct members members = {.fails_at = SIZE_MAX};
+		size_t at = (size_t)sprintf(text, inside ? "{\"list\":[1,\"" : "{\"list\":[1],\"a\":\"");
+		memset(text + at, 'x', size);
+		strcpy(text + at + size, inside ? "\",2]}" : "\"}");
+		struct trickle trickle = {text, 5000, SIZE_MAX};
+		if (size > 1024 * 1024) {
+			assert_refused(parse_lists(&trickle, 3, &members, &rest, &error), error, ERROR_DATA, "length");
+			continue;
+		}
+		assert_ok(parse_lists(&trickle, 3, &members, &rest, &error), error);
+		assert_int_equal(members.count, inside ? 3 : 1);
+		assert_int_equal(members.longest, inside ? size + 2 : 1);
+	}
+	CLEANUP(jsonio_free) json_t *rest = NULL;
+	struct trickle trickle = {"{\"list\":[1,2,3]}", 3, SIZE_MAX};
+	struct members members = {.fails_at = SIZE_MAX};
+	assert_refused(parse_lists(&trickle, 2, &members, &rest, &error), error, ERROR_DATA, "length");
+}
+
+/* Who reads and who takes end it all by their own words, wherever they are. */
+static void lists_break_off(void **state)
+{
+	(void)state;
+	static const char text[] = " {\"a\" : 1,\"list\":[1,\"two\",3], \"b\":2 }  ";
+
+	for (size_t i = 0; i <= strlen(text); i++) {
+		CLEANUP(jsonio_free) json_t *rest = NULL;
+		struct trickle trickle = {text, 1, i};
+		struct members members = {.fails_at = SIZE_MAX};
+		struct error error;
+		assert_refused(parse_lists(&trickle, 3, &members, &rest, &error), error, ERROR_CANNOT_CREATE, "broken");
+		assert_null(rest);
+	}
+	for (size_t i = 0; i < 3; i++) {
+		CLEANUP(jsonio_free) json_t *rest = NULL;
+		struct trickle trickle = {text, 1, SIZE_MAX};
+		struct members members = {.fails_at = i};
+		struct error error;
+		assert_refused(parse_lists(&trickle, 3, &members, &rest, &error), error, ERROR_NOT_NOW, "enough");
+	}
 }
 
 int main(void)
@@ -222,6 +273,7 @@ int main(void)
 		cmocka_unit_test(writes_canonical_json),
 		cmocka_unit_test(splits_lists),
 		cmocka_unit_test(bounds_lists),
+		cmocka_unit_test(lists_break_off),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_directory, fixture_remove);
