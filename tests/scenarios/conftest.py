@@ -5,7 +5,7 @@ import tempfile
 import pytest
 
 import tuf_repository
-from house import ALWAYS_OPEN, Appliance, Centre, House, Publisher
+from house import Appliance, Centre, House, Publisher
 
 
 @pytest.fixture
@@ -52,11 +52,7 @@ def shop(house):
 def box(shop):
     """An appliance at 1.0, joined, serving, its tunnel open, its window always open."""
     appliance = Appliance(shop, shop.centre, shop.publisher)
-    appliance.adopt(shop.bundles["1.0"])
-    appliance.join()
-    appliance.serve()
-    appliance.open_tunnel()
-    shop.centre.open_window(appliance.name, ALWAYS_OPEN)
+    appliance.install(shop.bundles["1.0"])
     return appliance
 
 

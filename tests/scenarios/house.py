@@ -136,8 +136,11 @@ class Publisher:
     def release(self, *words, **options):
         return self.house.run("nightshift-release", *words, **options)
 
-    def create(self, centre):
-        keys = centre.directory / "keys"
+    def create(self, centre=None):
+        """Without a centre keys that nobody needs then stand in for its own."""
+        keys = centre.directory / "keys" if centre else self.directory
+        for key in () if centre else ("timestamp", "order", "entitlement"):
+            self.release("key", "new", self.key(key), "--no-passphrase")
         self.release("repo", "init", self.repository, "--product", self.product, "--root-key", self.key("root"),
                      "--root-threshold", 1, "--targets-key", self.key("alice", True), self.key("bob", True),
                      "--targets-threshold", self.threshold, "--snapshot-key", self.key("snapshot", True),
@@ -232,8 +235,11 @@ class Centre:
 
     def sell(self, until="2099-12-31", tier="premium", customer="acme", contract="c-1", zone="UTC"):
         self.nightshift("customer", "add", customer)
-        self.nightshift("contract", "add", contract, "--customer", customer, "--kind", "on-premise", "--tier", tier,
-                        "--until", until, "--zone", zone, "--users", 50)
+        self.contract(contract, until, tier, customer, zone)
+
+    def contract(self, name, until, tier="standard", customer="acme", zone="UTC"):
+        self.nightshift("contract", "add", name, "--customer", customer, "--kind", "on-premise", "--tier", tier, "--until",
+                        until, "--zone", zone, "--users", 50)
 
     def open_window(self, name, text=ALWAYS_OPEN):
         path = self.directory / ("%s.ini" % name)
@@ -299,6 +305,14 @@ class Appliance:
     def open_tunnel(self, *options):
         self.hook("tunnel", "open", *options)
         wait_until("the tunnel is known", lambda: self.connected())
+
+    def install(self, bundle, contract="c-1", *options):
+        """From the factory to the day before its first upgrade: joined, serving, its tunnel open, its window always."""
+        self.adopt(bundle)
+        self.join(contract, *options)
+        self.serve()
+        self.open_tunnel()
+        self.centre.open_window(self.name)
 
     def connected(self):
         return any(row["appliance"] == self.name for row in self.centre.ask("tunnel", "list"))

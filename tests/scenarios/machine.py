@@ -1,10 +1,13 @@
 """An appliance that is a machine: every process of it lives in namespaces that end all at once, as power does, and each
 start has a boot id of its own. The needs are root and `unshare`; elsewhere such tests are skipped by name."""
+import contextlib
 import os
 import pathlib
 import signal
 import subprocess
 import threading
+
+import pytest
 
 from house import PROGRAMS, SECONDS, Appliance, wait_until
 
@@ -27,9 +30,24 @@ def namespaces():
     return None if done.returncode == 0 else "unshare, mount (a machine in namespaces)"
 
 
+@contextlib.contextmanager
+def installed(kind, shop):
+    """A machine of that kind at 1.0, in use; a skip where there can be none."""
+    missing = kind.missing()
+    if missing:
+        pytest.skip(missing)
+    machine = kind(shop, shop.centre, shop.publisher)
+    try:
+        machine.install(shop.bundles["1.0"])
+        yield machine
+    finally:
+        machine.close()
+
+
 class Machine(Appliance):
     """An appliance whose every process lives in one process namespace: ending its first ends them all, as a power cut
     does. The configured reboot command asks for it."""
+    missing = staticmethod(namespaces)
 
     def __init__(self, house, centre, publisher, name="box1"):
         directory = house.directory / name
@@ -72,10 +90,16 @@ class Machine(Appliance):
         self.thread.start()
         wait_until("the hook answers", lambda: (self.state / "control.sock").exists())
 
+    def open_tunnel(self):
+        """For good: one that was opened for a time does not come back after a restart."""
+        self.hook("tunnel", "permanent", "on")
+        wait_until("the tunnel is known", self.connected)
+
     def close(self):
         self.ends.set()
-        self.thread.join(SECONDS)
-        self.house.stop(self.process, signal.SIGKILL)
+        if self.process:
+            self.thread.join(SECONDS)
+            self.house.stop(self.process, signal.SIGKILL)
 
 
 PACKAGING = pathlib.Path(__file__).parents[2] / "packaging" / "systemd"
@@ -121,6 +145,7 @@ def systemd():
 
 class SystemdMachine(Machine):
     """The same under a real systemd, with the units of our packaging: `systemctl reboot` ends it by itself."""
+    missing = staticmethod(systemd)
 
     def __init__(self, house, centre, publisher, name="box1"):
         super().__init__(house, centre, publisher, name)

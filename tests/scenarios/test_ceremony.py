@@ -110,11 +110,7 @@ class Shelf:
 
 def join(ceremony, centre, name):
     box = Appliance(ceremony.house, centre, Shelf(ceremony.repository), name)
-    box.adopt(ceremony.machine("alice") / "demo-1.0.bundle")
-    box.join()
-    box.serve()
-    box.open_tunnel()
-    centre.open_window(name)
+    box.install(ceremony.machine("alice") / "demo-1.0.bundle")
     return box
 
 

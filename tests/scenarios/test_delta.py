@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from house import ALWAYS_OPEN, Appliance, Centre, Publisher, Refused, tree_matches
+from house import Appliance, Centre, Publisher, Refused, tree_matches
 
 NOISE = random.Random(7).randbytes(3_000_000)
 
@@ -33,11 +33,7 @@ def shop(house):
 def box(shop):
     shop.publisher.ship(shop.centre, *shop.bundles.values(), shop.delta)
     appliance = Appliance(shop, shop.centre, shop.publisher)
-    appliance.adopt(shop.bundles["1.0"])
-    appliance.join()
-    appliance.serve()
-    appliance.open_tunnel()
-    shop.centre.open_window(appliance.name, ALWAYS_OPEN)
+    appliance.install(shop.bundles["1.0"])
     return appliance
 
 

@@ -7,14 +7,9 @@ from house import Appliance, Refused
 @pytest.fixture
 def sold(shop):
     """A box whose support ends on 2027-01-31."""
-    shop.centre.nightshift("contract", "add", "c-9", "--customer", "acme", "--kind", "on-premise", "--tier", "premium", "--until",
-                           "2027-01-31", "--zone", "UTC", "--users", 10)
+    shop.centre.contract("c-9", "2027-01-31", "premium")
     box = Appliance(shop, shop.centre, shop.publisher)
-    box.adopt(shop.bundles["1.0"])
-    box.join("c-9")
-    box.serve()
-    box.open_tunnel()
-    shop.centre.open_window(box.name)
+    box.install(shop.bundles["1.0"], "c-9")
     return box
 
 
@@ -87,14 +82,9 @@ def test_pull_after_the_lapse(sold, shop):
 
 
 def test_standard_tier_may_pull_but_is_not_managed(shop):
-    shop.centre.nightshift("contract", "add", "c-2", "--customer", "acme", "--kind", "on-premise", "--tier", "standard", "--until",
-                           "2099-12-31", "--zone", "UTC", "--users", 10)
+    shop.centre.contract("c-2", "2099-12-31")
     box = Appliance(shop, shop.centre, shop.publisher)
-    box.adopt(shop.bundles["1.0"])
-    box.join("c-2")
-    box.serve()
-    box.open_tunnel()
-    shop.centre.open_window("box1")
+    box.install(shop.bundles["1.0"], "c-2")
     with pytest.raises(Refused) as refusal:
         shop.centre.book("box1", "2.0")
     assert refusal.value.code == 77 and "premium" in refusal.value.text

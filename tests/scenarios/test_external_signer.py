@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from house import ALWAYS_OPEN, Appliance, Centre, Publisher, Refused
+from house import Appliance, Centre, Publisher, Refused
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples" / "signers"
 SOFTHSM = next((path for path in ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
@@ -77,16 +77,6 @@ class Outsider(Publisher):
         for name in names or ("alice", "bob"):
             self.release("sign", self.repository, "--key", "%s%s" % ("cmd:" if name == "bob" else "", self.key(name)))
 
-    def begin(self):
-        """A repository without a centre: keys that nobody needs here stand in for its own."""
-        for key in ("timestamp", "order", "entitlement"):
-            self.release("key", "new", self.key(key), "--no-passphrase")
-        self.release("repo", "init", self.repository, "--product", self.product, "--root-key", self.key("root"),
-                     "--root-threshold", 1, "--targets-key", self.key("alice", True), self.key("bob", True),
-                     "--targets-threshold", 2, "--snapshot-key", self.key("snapshot", True), "--timestamp-key",
-                     self.key("timestamp", True), "--order-key", self.key("order", True), "--entitlement-key",
-                     self.key("entitlement", True))
-
 
 @needs_token
 def test_token_signs_what_a_box_installs(house):
@@ -101,11 +91,7 @@ def test_token_signs_what_a_box_installs(house):
     first, second = publisher.pack("1.0"), publisher.pack("2.0")
     publisher.ship(centre, first, second)
     box = Appliance(house, centre, publisher)
-    box.adopt(first)
-    box.join()
-    box.serve()
-    box.open_tunnel()
-    centre.open_window(box.name, ALWAYS_OPEN)
+    box.install(first)
     centre.wait(centre.book(box.name, "2.0"), "committed")
     assert box.product() == "demo 2.0"
     targets = json.loads((box.state / "trust" / "metadata" / "targets.json").read_text())
@@ -123,7 +109,7 @@ def test_shipped_signer(house, place, kind):
         token.make_key("bob", kind)
     publisher = Outsider(house, lambda program: token.install("bob", program) if place == "token"
                          else install_file(program, kind))
-    publisher.begin()
+    publisher.create()
     publisher.add(publisher.pack("1.0"))
     publisher.sign("alice")
     with pytest.raises(Refused) as short:
@@ -139,7 +125,7 @@ def test_shipped_signer(house, place, kind):
 @pytest.mark.parametrize("broken", ["other key", "silence", "failure", "noise", "absent"])
 def test_signer_that_does_not_sign_is_refused(house, broken):
     publisher = Outsider(house, lambda program: install_file(program, "ecdsa"))
-    publisher.begin()
+    publisher.create()
     publisher.add(publisher.pack("1.0"))
     program = publisher.key("bob")
     staged = publisher.repository / "metadata" / "staged.targets.json"
@@ -165,7 +151,7 @@ def test_wrong_pin_signs_nothing(house):
     wrong = house.directory / "wrong"
     wrong.write_text("000000")
     publisher = Outsider(house, lambda program: token.install("bob", program, wrong))
-    publisher.begin()
+    publisher.create()
     publisher.add(publisher.pack("1.0"))
     with pytest.raises(Refused) as refusal:
         publisher.sign("bob")

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from house import BUILD, Appliance
-from test_attacks import sign
+from shelf import sign
 from test_mirror import Mirror
 
 MEMORY_MOST = 256 * 1024  # KiB, of the largest process; sanitizers take more

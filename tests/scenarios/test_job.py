@@ -4,9 +4,7 @@ import os
 import shutil
 import subprocess
 
-import pytest
-
-from house import PROGRAMS, Appliance, Refused, tree_matches, wait_until
+from house import PROGRAMS, Appliance, tree_matches, wait_until
 
 
 def test_whole_job(box, shop):
@@ -77,11 +75,7 @@ def test_three_appliances_one_centre(shop):
     boxes = []
     for name in ("one", "two", "three"):
         box = Appliance(shop, shop.centre, shop.publisher, name)
-        box.adopt(shop.bundles["1.0"])
-        box.join()
-        box.serve()
-        box.open_tunnel()
-        shop.centre.open_window(name)
+        box.install(shop.bundles["1.0"])
         boxes.append(box)
     booked = [shop.centre.book(box.name, "2.0") for box in boxes]
     for identity in booked:

@@ -150,8 +150,7 @@ def test_without_an_entitlement(shop, mirror):
 def test_lapsed(shop, mirror):
     import datetime
     soon = (datetime.date.today() + datetime.timedelta(days=1)).isoformat()
-    shop.centre.nightshift("contract", "add", "c-2", "--customer", "acme", "--kind", "on-premise", "--tier", "standard",
-                           "--until", soon, "--zone", "UTC", "--users", 50)
+    shop.centre.contract("c-2", soon)
     appliance = Appliance(shop, shop.centre, shop.publisher)
     appliance.adopt(shop.bundles["1.0"])
     appliance.join("c-2")

@@ -161,8 +161,7 @@ def test_lapsed_support(island, shop):
     # at the centre: nothing is exported for who is not entitled
     import datetime
     past = (datetime.date.today() - datetime.timedelta(days=3)).isoformat()
-    shop.centre.nightshift("contract", "add", "c-2", "--customer", "acme", "--kind", "on-premise", "--tier", "premium",
-                           "--until", past, "--zone", "UTC", "--users", 50)
+    shop.centre.contract("c-2", past, "premium")
     late = Appliance(shop, shop.centre, shop.publisher, "late")
     late.adopt(shop.bundles["1.0"])
     late.join("c-2")
@@ -175,8 +174,7 @@ def test_lapsed_support(island, shop):
 def test_support_that_ends_before_the_file_is_applied(shop):
     import datetime
     soon = (datetime.date.today() + datetime.timedelta(days=2)).isoformat()
-    shop.centre.nightshift("contract", "add", "c-2", "--customer", "acme", "--kind", "on-premise", "--tier", "standard",
-                           "--until", soon, "--zone", "UTC", "--users", 50)
+    shop.centre.contract("c-2", soon)
     box = Appliance(shop, shop.centre, shop.publisher)
     box.adopt(shop.bundles["1.0"])
     box.join("c-2")

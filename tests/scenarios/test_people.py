@@ -60,11 +60,7 @@ def test_nobody_approves_himself(house):
     centre.nightshift("technician", "add", "abe", "--login", "mail", "--key", key, "--role", "approver")
     centre.nightshift("technician", "add", "tom", "--login", "daemon", "--key", key, "--role", "technician")
     box = Appliance(house, centre, publisher)
-    box.adopt(first)
-    box.join()
-    box.serve()
-    box.open_tunnel()
-    centre.open_window("box1")
+    box.install(first)
     identity = centre.book("box1", "2.0")
     assert centre.upgrade(identity)["state"] == "requested"
     own = centre.nightshift("upgrade", "approve", identity, check=False)
@@ -106,11 +102,7 @@ def test_two_nodes_of_a_pair_never_at_once(shop):
     boxes = []
     for name in ("node-a", "node-b"):
         box = Appliance(shop, shop.centre, shop.publisher, name, probe="/bin/sleep 0.3")
-        box.adopt(shop.bundles["1.0"])
-        box.join("c-1", "--ha-group", "pair")
-        box.serve()
-        box.open_tunnel()
-        shop.centre.open_window(name)
+        box.install(shop.bundles["1.0"], "c-1", "--ha-group", "pair")
         boxes.append(box)
     booked = [shop.centre.book(box.name, "2.0") for box in boxes]
     for identity in booked:

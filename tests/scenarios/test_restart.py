@@ -2,24 +2,14 @@
 back with another boot id. The support centre loses it, asks, and hears how it ended."""
 import pytest
 
-from house import ALWAYS_OPEN, SECONDS, tree_matches, wait_until
-from machine import Machine, namespaces
+from house import SECONDS, tree_matches, wait_until
+from machine import Machine, installed
 
 
 @pytest.fixture
 def machine(shop):
-    missing = namespaces()
-    if missing:
-        pytest.skip(missing)
-    machine = Machine(shop, shop.centre, shop.publisher)
-    machine.adopt(shop.bundles["1.0"])
-    machine.join()
-    machine.serve()
-    machine.hook("tunnel", "permanent", "on")
-    wait_until("the tunnel is known", machine.connected)
-    shop.centre.open_window(machine.name, ALWAYS_OPEN)
-    yield machine
-    machine.close()
+    with installed(Machine, shop) as machine:
+        yield machine
 
 
 def whole(machine, version):

@@ -2,26 +2,14 @@
 unit, `resume` before the product at boot, and `systemctl reboot`."""
 import pytest
 
-from house import ALWAYS_OPEN, SECONDS, wait_until
-from machine import SystemdMachine, systemd
+from house import SECONDS, wait_until
+from machine import SystemdMachine, installed
 
 
 @pytest.fixture
 def machine(shop):
-    missing = systemd()
-    if missing:
-        pytest.skip(missing)
-    machine = SystemdMachine(shop, shop.centre, shop.publisher)
-    machine.adopt(shop.bundles["1.0"])
-    machine.join()
-    machine.serve()
-    try:
-        machine.hook("tunnel", "permanent", "on")
-        wait_until("the tunnel is known", machine.connected)
-        shop.centre.open_window(machine.name, ALWAYS_OPEN)
+    with installed(SystemdMachine, shop) as machine:
         yield machine
-    finally:
-        machine.close()
 
 
 def test_units_are_stopped_and_started(machine, shop):
