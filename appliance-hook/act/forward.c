@@ -48,7 +48,10 @@ static int post_switch(struct run *run, struct error *error)
 
 static int start(struct run *run, struct error *error)
 {
-	return units_start(run->layout->settings, error);
+	int status = units_start(run->layout->settings, error);
+
+	run->started = clock_ticks_ms();
+	return status;
 }
 
 static int health(struct run *run, struct error *error)
@@ -61,9 +64,11 @@ static int health(struct run *run, struct error *error)
 static int tunnel(struct run *run, struct error *error)
 {
 	const struct journal_run *now = run_now(run);
+	/* After a restart every line is a new one; else one that came up when all was done that could cut it. */
+	int64_t since = now->reboot ? INT64_MIN : run->started != 0 ? run->started : clock_ticks_ms();
 
-	return tunnel_wait(run->layout->settings, now->reboot ? TUNNEL_LINE_NEW : TUNNEL_LINE_OLD,
-			   now->finish ? INT64_MAX : run->end_ticks, &run->reached, error);
+	return tunnel_wait(run->layout->settings, since, now->finish ? INT64_MAX : run->end_ticks, &run->reached,
+			   error);
 }
 
 static bool migrates(const struct journal_run *now)
@@ -172,7 +177,7 @@ int forward_commit(struct run *run, struct error *error)
 	const struct journal_run *now = run_now(run);
 	const struct layout *layout = run->layout;
 	struct error why = {0};
-	bool confirmed = (run->heard || run->reached) && !run_is_local(now->upgrade);
+	bool confirmed = (now->tunnel ? run->reached : run->heard) && !run_is_local(now->upgrade);
 	json_t *fields = json_pack("{s:b,s:s,s:s,s:b,s:b,s:I,s:s,s:s}", "confirmed", (int)confirmed, "fallback",
 				   now->from, "fallback_snapshot", now->snapshot, "fallback_migrated",
 				   (int)now->migration, "fallback_reboot", (int)now->reboot, "fallback_time",

@@ -15,8 +15,9 @@ struct run {
 	run_listener *listener; /* may be NULL */
 	void *context;
 	int64_t end_ticks; /* of the window, by clock_ticks_ms: a clock that is set meanwhile moves no end */
-	bool heard;        /* every word so far was heard */
-	bool reached;      /* the tunnel was found up afterwards: one of the two is what "confirmed" means */
+	int64_t started;   /* clock_ticks_ms once the units were; 0: not by this process */
+	bool heard;        /* every word so far was heard: what "confirmed" means where the tunnel does not count */
+	bool reached;      /* the tunnel was found up afterwards: what it means where it does */
 	bool restarted;    /* the machine has, since the run began */
 	bool booting;      /* and the product's units start by themselves afterwards */
 };

@@ -53,34 +53,34 @@ struct tunnel tunnel_ask(const struct hook_settings *settings)
 {
 	CLEANUP(jsonio_free) json_t *answer = NULL;
 	struct error ignored;
+	int64_t asked = clock_ticks_ms();
 
 	if (ask_status(settings, &answer, &ignored) < 0)
 		return (struct tunnel){.standing = TUNNEL_UNKNOWN};
 	const json_t *ok = json_object_get(answer, "ok");
 	const char *state = json_string_value(json_object_get(ok, "state"));
+	const json_t *up = json_object_get(ok, "up_ms");
 	if (!state)
 		return (struct tunnel){.standing = TUNNEL_UNKNOWN};
 	return (struct tunnel){.standing = !json_is_true(json_object_get(ok, "open")) ? TUNNEL_CLOSED
 					   : strcmp(state, "connected") == 0          ? TUNNEL_UP
 										      : TUNNEL_WAITING,
-			       .permanent = json_is_true(json_object_get(ok, "permanent"))};
+			       .permanent = json_is_true(json_object_get(ok, "permanent")),
+			       .since = json_is_integer(up) ? asked - json_integer_value(up) : INT64_MIN};
 }
 
-int tunnel_wait(const struct hook_settings *settings, enum tunnel_line line, int64_t until, bool *ret_up,
-		struct error *error)
+int tunnel_wait(const struct hook_settings *settings, int64_t since, int64_t until, bool *ret_up, struct error *error)
 {
 	int64_t now = clock_ticks_ms(), longest = 1000 * settings->hub_back_within, deadline = now + longest;
-	int64_t proven =
-		line == TUNNEL_LINE_NEW ? now : now + (longest < TUNNEL_SILENCE_MS ? longest : TUNNEL_SILENCE_MS);
+	int64_t outlived = now + (longest < TUNNEL_SILENCE_MS ? longest : TUNNEL_SILENCE_MS);
 	struct timespec pause = {.tv_nsec = TUNNEL_LOOK_MS * 1000000};
 
 	for (;;) {
 		struct tunnel tunnel = tunnel_ask(settings);
 		now = clock_ticks_ms();
-		if (tunnel.standing != TUNNEL_UP)
-			proven = now;
-		if (tunnel.standing == TUNNEL_CLOSED || (tunnel.standing == TUNNEL_UP && now >= proven)) {
-			*ret_up = tunnel.standing == TUNNEL_UP;
+		bool up = tunnel.standing == TUNNEL_UP && (tunnel.since >= since || now >= outlived);
+		if (tunnel.standing == TUNNEL_CLOSED || up) {
+			*ret_up = up;
 			return 0;
 		}
 		if (now >= until)

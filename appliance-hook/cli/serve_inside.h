@@ -34,6 +34,7 @@ struct serve {
 
 	struct grant grant;
 	char link_state[16];   /* "connecting", "connected", "closed": the control connection, as link says */
+	int64_t link_up;       /* clock_ticks_ms when it last came up */
 	struct error link_why; /* why it is not connected; code 0: link said nothing bad */
 
 	enum serve_pull_state pull;

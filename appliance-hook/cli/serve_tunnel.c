@@ -69,9 +69,12 @@ int serve_tunnel_close(struct serve *serve, const char *why, struct error *error
 json_t *serve_tunnel_status(const struct serve *serve)
 {
 	json_t *status = grant_json(&serve->grant);
+	const char *state = serve->grant.open ? serve->link_state : "closed";
+	bool up = strcmp(state, "connected") == 0;
 	if (status &&
-	    (json_object_set_new(status, "state", json_string(serve->grant.open ? serve->link_state : "closed")) < 0 ||
-	     json_object_set_new(status, "text", json_string(serve->link_why.text)) < 0)) {
+	    (json_object_set_new(status, "state", json_string(state)) < 0 ||
+	     json_object_set_new(status, "text", json_string(serve->link_why.text)) < 0 ||
+	     (up && json_object_set_new(status, "up_ms", json_integer(clock_ticks_ms() - serve->link_up)) < 0))) {
 		json_decref(status);
 		return NULL;
 	}
@@ -100,6 +103,7 @@ void serve_tunnel_link(struct serve *serve, const json_t *packet)
 	text_copy(serve->link_state, sizeof serve->link_state, state);
 	serve->link_why = (struct error){0};
 	if (strcmp(state, "connected") == 0) {
+		serve->link_up = clock_ticks_ms();
 		serve_calls_answer(serve, SERVE_WAIT_TUNNEL, serve_tunnel_status(serve));
 		return;
 	}

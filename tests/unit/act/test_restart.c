@@ -8,8 +8,10 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "appliance-hook/act/preflight.h"
@@ -317,6 +319,19 @@ static void test_refused_where_nothing_restarts(void **state)
 
 /* --- the tunnel --- */
 
+/* A line came up when the file was written. */
+static json_int_t up_ms(const struct fixture *fixture)
+{
+	char path[512];
+	struct timespec now;
+	struct stat status;
+
+	snprintf(path, sizeof path, "%s/tunnel", fixture->directory);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(clock_gettime(CLOCK_REALTIME, &now), 0);
+	return (now.tv_sec - status.st_mtim.tv_sec) * 1000 + (now.tv_nsec - status.st_mtim.tv_nsec) / 1000000;
+}
+
 /* What `serve` says: "closed", "waiting" or "up" in DIRECTORY/tunnel, "permanent" after it. */
 static void answer(struct fixture *fixture, int caller)
 {
@@ -329,8 +344,9 @@ static void answer(struct fixture *fixture, int caller)
 		return;
 	const char *state = strstr(text, "up") ? "connected" : strstr(text, "waiting") ? "connecting" : "closed";
 	if (packet_send_take(caller,
-			     json_pack("{s:{s:b,s:b,s:s}}", "ok", "open", strstr(text, "closed") ? 0 : 1, "permanent",
-				       strstr(text, "permanent") ? 1 : 0, "state", state),
+			     json_pack("{s:{s:b,s:b,s:s,s:I}}", "ok", "open", strstr(text, "closed") ? 0 : 1,
+				       "permanent", strstr(text, "permanent") ? 1 : 0, "state", state, "up_ms",
+				       up_ms(fixture)),
 			     -1, &error) < 0)
 		return;
 }
