@@ -345,7 +345,7 @@ static int find_halves(struct blob_prefix prefix, const uint8_t *plain, size_t s
 	if (worth && split_prefix(halves, prefix, error) == 0)
 		return 0;
 	if (worth && error->code != ERROR_DATA)
-		return error->code;
+		return -(int)error->code;
 	copies->count = copies->copied = 0;
 	return 0;
 }
