@@ -7,9 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/crew.h"
 #include "base/fault.h"
 #include "base/file.h"
 #include "release/listing.h"
+
+/* Directories that one thread makes at a time: neighbours, as their names go. */
+#define DIRECTORY_STEP 32
 
 static const char *const root_names[] = {[MANIFEST_TREE] = "tree", [MANIFEST_HOOKS] = "hooks"};
 
@@ -105,11 +109,94 @@ static unsigned masked_bits(const struct staging *staging)
 	return fd >= 0 && fstat(fd, &status) == 0 ? 0777 & ~status.st_mode : 0777;
 }
 
+/* Directories by their depth, so that those of one depth can be made at the same time. */
+struct layer {
+	size_t entry, depth;
+};
+
+struct layout {
+	const struct staging *staging;
+	struct layer *layers;
+	size_t count, first; /* of the depth that is being made */
+	struct folder folders[CREW_MOST];
+};
+
+static void layout_end(struct layout *layout)
+{
+	for (size_t i = 0; i < CREW_MOST; i++)
+		folder_close(&layout->folders[i]);
+	free(layout->layers);
+}
+
+static int by_depth(const void *a, const void *b)
+{
+	const struct layer *x = a, *y = b;
+	if (x->depth != y->depth)
+		return x->depth < y->depth ? -1 : 1;
+	return (x->entry > y->entry) - (x->entry < y->entry);
+}
+
+static size_t depth_of(const char *path)
+{
+	size_t depth = 0;
+	for (; (path = strchr(path, '/')) != NULL; path++)
+		depth++;
+	return depth;
+}
+
+static int lay_out(struct layout *layout, struct error *error)
+{
+	const struct manifest *manifest = layout->staging->manifest;
+
+	layout->layers = calloc(manifest->entry_count + 1, sizeof(*layout->layers));
+	if (layout->layers == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the directories of release %s",
+				 manifest->version);
+	for (size_t i = 0; i < manifest->entry_count; i++)
+		if (manifest->entries[i].type == MANIFEST_DIRECTORY)
+			layout->layers[layout->count++] = (struct layer){i, depth_of(manifest->entries[i].path)};
+	qsort(layout->layers, layout->count, sizeof(*layout->layers), by_depth);
+	return 0;
+}
+
+static int make_piece(void *context, size_t worker, size_t piece, struct error *error)
+{
+	struct layout *layout = context;
+	const struct layer *layer = &layout->layers[layout->first + piece];
+	return make_directory(layout->staging, &layout->folders[worker],
+			      &layout->staging->manifest->entries[layer->entry], error);
+}
+
+static int make_directories(const struct staging *staging, struct error *error)
+{
+	CLEANUP(layout_end) struct layout layout = {.staging = staging};
+
+	for (size_t i = 0; i < CREW_MOST; i++)
+		layout.folders[i] = FOLDER_CLOSED;
+	int result = lay_out(&layout, error);
+	for (size_t end = 0; result == 0 && end < layout.count; layout.first = end) {
+		while (end < layout.count && layout.layers[end].depth == layout.layers[layout.first].depth)
+			end++;
+		result = crew_run(CREW_MOST, end - layout.first, DIRECTORY_STEP, make_piece, &layout, error);
+	}
+	return result;
+}
+
+static int make_links(const struct staging *staging, struct error *error)
+{
+	CLEANUP(folder_close) struct folder folder = FOLDER_CLOSED;
+	int result = 0;
+
+	for (size_t i = 0; result == 0 && i < staging->manifest->entry_count; i++)
+		if (staging->manifest->entries[i].type == MANIFEST_LINK)
+			result = make_link(staging, &folder, &staging->manifest->entries[i], error);
+	return result;
+}
+
 int staging_open(int directory, const struct manifest *manifest, bool fresh, struct staging *ret_staging,
 		 struct error *error)
 {
 	CLEANUP(staging_close) struct staging staging = {.directory = -1, .roots = {-1, -1}, .manifest = manifest};
-	CLEANUP(folder_close) struct folder folder = FOLDER_CLOSED;
 
 	staging.directory = fcntl(directory, F_DUPFD_CLOEXEC, 3);
 	if (staging.directory < 0)
@@ -118,12 +205,10 @@ int staging_open(int directory, const struct manifest *manifest, bool fresh, str
 	int result = open_root(&staging, MANIFEST_TREE, fresh, error);
 	if (result == 0)
 		result = open_root(&staging, MANIFEST_HOOKS, fresh, error);
-	for (size_t i = 0; result == 0 && i < manifest->entry_count; i++) {
-		if (manifest->entries[i].type == MANIFEST_DIRECTORY)
-			result = make_directory(&staging, &folder, &manifest->entries[i], error);
-		else if (manifest->entries[i].type == MANIFEST_LINK)
-			result = make_link(&staging, &folder, &manifest->entries[i], error);
-	}
+	if (result == 0)
+		result = make_directories(&staging, error);
+	if (result == 0)
+		result = make_links(&staging, error);
 	if (result < 0)
 		return result;
 	staging.masked = masked_bits(&staging);
