@@ -17,7 +17,8 @@ static const size_t level_sizes[LEVELS] = {48, 16};
 #define FAR       100000
 /* Longer is not compared to tell which of two is longer. */
 #define COMPARED ((size_t)100000)
-/* A byte that differs costs one that agrees; so many more that differ, and a stretch has ended. */
+/* A byte that differs costs one that agrees, where zeros, as what is masked is, say nothing; so many more that differ,
+ * and a stretch has ended. */
 #define DROP 48
 /* What a stretch must have; and one that goes on where the last one ended. */
 #define SCORE_LEAST       24
@@ -170,7 +171,7 @@ static size_t forwards(const uint8_t *old, const uint8_t *new, size_t most, int6
 	int64_t score = 0, best = 0;
 	size_t size = 0;
 	for (size_t i = 0; i < most && score >= best - DROP; i++) {
-		score += old[i] == new[i] ? 1 : -1;
+		score += old[i] != new[i] ? -1 : new[i] != 0 ? 1 : 0;
 		if (score > best) {
 			best = score;
 			size = i + 1;
@@ -185,7 +186,7 @@ static size_t backwards(const uint8_t *old, const uint8_t *new, size_t most, int
 	int64_t score = 0, best = 0;
 	size_t size = 0;
 	for (size_t i = 1; i <= most && score >= best - DROP; i++) {
-		score += *(old - i) == *(new - i) ? 1 : -1;
+		score += *(old - i) != *(new - i) ? -1 : *(new - i) != 0 ? 1 : 0;
 		if (score > best) {
 			best = score;
 			size = i;
@@ -223,7 +224,7 @@ static int step(struct align *align, size_t *at, struct error *error)
 	const uint8_t *new = align->new.bytes + *at;
 	size_t found = 0;
 
-	if (!is_looked_up(new) || !find(align, *at, &found)) {
+	if (!is_looked_up(new) || !says_something(new) || !find(align, *at, &found)) {
 		*at += 1;
 		return 0;
 	}
