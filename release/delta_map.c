@@ -6,21 +6,23 @@ void delta_map_free(struct delta_map *map)
 {
 	free(map->regions[DELTA_OLD]);
 	free(map->regions[DELTA_NEW]);
-	free(map->shifts);
+	free(map->shifts.list);
 	*map = (struct delta_map){0};
 }
 
 uint64_t delta_map_address(const struct delta_map *map, uint64_t address)
 {
-	size_t low = 0, high = map->shift_count;
+	const bool is_shared = address >= REFERENCE_SHARED && map->shared != NULL;
+	const struct delta_shifts *shifts = is_shared ? map->shared : &map->shifts;
+	size_t low = 0, high = shifts->count;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		if (map->shifts[middle].from <= address)
+		if (shifts->list[middle].from <= address)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low == 0 ? address : address + map->shifts[low - 1].shift;
+	return low == 0 ? address : address + shifts->list[low - 1].shift;
 }
 
 static void write_moved(void *context, const struct reference *reference)
@@ -69,6 +71,9 @@ void delta_maps_free(struct delta_maps *maps)
 	for (size_t i = 0; i < maps->count; i++)
 		delta_map_free(&maps->maps[i]);
 	free(maps->maps);
+	if (maps->shared != NULL)
+		free(maps->shared->list);
+	free(maps->shared);
 	free(maps->places[DELTA_OLD]);
 	free(maps->places[DELTA_NEW]);
 	*maps = (struct delta_maps){0};
@@ -108,6 +113,7 @@ int delta_maps_add(struct delta_maps *maps, struct delta_map *map, const size_t 
 	if (larger == NULL)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the maps of a delta");
 	maps->maps = larger;
+	taken.shared = maps->shared;
 	maps->maps[maps->count++] = taken;
 	for (int side = 0; side < 2; side++)
 		maps->places[side][taken.contents[side]] = (uint32_t)maps->count;

@@ -21,12 +21,18 @@ struct delta_shift {
 	uint64_t from, shift;
 };
 
+struct delta_shifts {
+	struct delta_shift *list; /* ascending */
+	size_t count;
+};
+
 struct delta_map {
 	size_t contents[2]; /* in the manifests */
 	struct reference_region *regions[2];
 	size_t region_counts[2];
-	struct delta_shift *shifts; /* ascending */
-	size_t shift_count;
+	struct delta_shifts shifts;
+	const struct delta_shifts
+		*shared; /* where all maps of a delta have addresses from REFERENCE_SHARED on; or NULL */
 };
 void delta_map_free(struct delta_map *map);
 
@@ -43,7 +49,8 @@ int delta_map_restore(const struct delta_map *map, uint8_t *bytes, size_t size, 
 struct delta_maps {
 	struct delta_map *maps;
 	size_t count;
-	uint32_t *places[2]; /* by content: its map's place + 1 */
+	struct delta_shifts *shared; /* NULL: none; set before the first map is added */
+	uint32_t *places[2];         /* by content: its map's place + 1 */
 	size_t place_counts[2];
 };
 void delta_maps_free(struct delta_maps *maps);

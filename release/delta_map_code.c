@@ -31,25 +31,28 @@ static int write_regions(const struct reference_region *regions, size_t count, s
 }
 
 /* Where they begin, then how far they go: like stands by like. */
-static int write_shifts(const struct delta_map *map, struct buffer *ret_bytes, struct error *error)
+static int write_shifts(const struct delta_shifts *shifts, struct buffer *ret_bytes, struct error *error)
 {
 	uint64_t last = 0;
-	int result = delta_number_write(ret_bytes, map->shift_count, error);
-	for (size_t i = 0; result == 0 && i < map->shift_count; i++) {
-		result = delta_number_write(ret_bytes, map->shifts[i].from - last, error);
-		last = map->shifts[i].from;
+	int result = delta_number_write(ret_bytes, shifts->count, error);
+	for (size_t i = 0; result == 0 && i < shifts->count; i++) {
+		result = delta_number_write(ret_bytes, shifts->list[i].from - last, error);
+		last = shifts->list[i].from;
 	}
 	last = 0;
-	for (size_t i = 0; result == 0 && i < map->shift_count; i++) {
-		result = delta_number_write(ret_bytes, delta_number_fold(map->shifts[i].shift - last), error);
-		last = map->shifts[i].shift;
+	for (size_t i = 0; result == 0 && i < shifts->count; i++) {
+		result = delta_number_write(ret_bytes, delta_number_fold(shifts->list[i].shift - last), error);
+		last = shifts->list[i].shift;
 	}
 	return result;
 }
 
 int delta_maps_write(const struct delta_maps *maps, struct buffer *ret_bytes, struct error *error)
 {
+	const struct delta_shifts none = {0};
 	int result = delta_number_write(ret_bytes, maps->count, error);
+	if (result == 0 && maps->count > 0)
+		result = write_shifts(maps->shared != NULL ? maps->shared : &none, ret_bytes, error);
 	for (size_t i = 0; result == 0 && i < maps->count; i++) {
 		const struct delta_map *map = &maps->maps[i];
 		const uint64_t contents[] = {map->contents[DELTA_OLD], map->contents[DELTA_NEW]};
@@ -57,7 +60,7 @@ int delta_maps_write(const struct delta_maps *maps, struct buffer *ret_bytes, st
 		for (int side = 0; result == 0 && side < 2; side++)
 			result = write_regions(map->regions[side], map->region_counts[side], ret_bytes, error);
 		if (result == 0)
-			result = write_shifts(map, ret_bytes, error);
+			result = write_shifts(&map->shifts, ret_bytes, error);
 	}
 	return result;
 }
@@ -111,26 +114,26 @@ static int read_regions(struct reader *reader, struct delta_map *map, enum delta
 	return 0;
 }
 
-static int read_shifts(struct reader *reader, struct delta_map *map, struct error *error)
+static int read_shifts(struct reader *reader, struct delta_shifts *shifts, struct error *error)
 {
 	uint64_t count = 0, from = 0, shift = 0, step = 0;
 
 	if (!take(reader, &count) || count > reader->shifts_left || count > (uint64_t)(reader->end - reader->at))
 		return REFUSE(error, "a map of the delta has too many shifts");
 	reader->shifts_left -= (size_t)count;
-	map->shifts = calloc((size_t)count + 1, sizeof(*map->shifts));
-	if (map->shifts == NULL)
+	shifts->list = calloc((size_t)count + 1, sizeof(*shifts->list));
+	if (shifts->list == NULL)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the maps of a delta");
-	map->shift_count = (size_t)count;
+	shifts->count = (size_t)count;
 	for (size_t i = 0; i < count; i++) {
 		if (!take(reader, &step) || (i > 0 && step == 0) || step > UINT64_MAX - from)
 			return REFUSE(error, "the shifts in a map of the delta are out of order");
-		map->shifts[i].from = from += step;
+		shifts->list[i].from = from += step;
 	}
 	for (size_t i = 0; i < count; i++) {
 		if (!take(reader, &step))
 			return REFUSE(error, "a map of the delta ends early");
-		map->shifts[i].shift = shift += delta_number_unfold(step);
+		shifts->list[i].shift = shift += delta_number_unfold(step);
 	}
 	return 0;
 }
@@ -146,7 +149,7 @@ static int read_map(struct reader *reader, struct delta_map *map, struct error *
 	int result = read_regions(reader, map, DELTA_OLD, error);
 	if (result == 0)
 		result = read_regions(reader, map, DELTA_NEW, error);
-	return result == 0 ? read_shifts(reader, map, error) : result;
+	return result == 0 ? read_shifts(reader, &map->shifts, error) : result;
 }
 
 int delta_maps_read(const uint8_t **at, const uint8_t *end, const size_t counts[2], struct delta_maps *ret_maps,
@@ -158,9 +161,15 @@ int delta_maps_read(const uint8_t **at, const uint8_t *end, const size_t counts[
 
 	if (!take(&reader, &count) || count > DELTA_MAPS_MOST)
 		return REFUSE(error, "the index of the delta does not say how many maps there are");
+	maps.shared = calloc(1, sizeof(*maps.shared));
+	if (maps.shared == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the maps of a delta");
+	int result = count > 0 ? read_shifts(&reader, maps.shared, error) : 0;
+	if (result < 0)
+		return result;
 	for (uint64_t i = 0; i < count; i++) {
 		CLEANUP(delta_map_free) struct delta_map map = {0};
-		int result = read_map(&reader, &map, error);
+		result = read_map(&reader, &map, error);
 		if (result == 0)
 			result = delta_maps_add(&maps, &map, counts, error);
 		if (result < 0)

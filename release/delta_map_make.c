@@ -27,6 +27,7 @@ struct making {
 	struct delta_map map;
 	struct delta_segment *segments;
 	size_t segment_count;
+	struct delta_ballots ballots;
 };
 
 static void making_end(struct making *making)
@@ -36,6 +37,7 @@ static void making_end(struct making *making)
 		free(making->sides[i].places.list);
 	}
 	free(making->segments);
+	delta_ballots_free(&making->ballots);
 	delta_map_free(&making->map);
 }
 
@@ -115,10 +117,13 @@ static int find_shifts(struct making *making, struct error *error)
 				 &making->segment_count, error);
 	if (result < 0)
 		return result;
-	free(TAKE(making->map.shifts));
-	making->map.shift_count = 0;
-	return delta_vote(&old->places, &new->places, making->segments, making->segment_count, &making->map.shifts,
-			  &making->map.shift_count, error);
+	free(making->map.shifts.list);
+	making->map.shifts = (struct delta_shifts){0};
+	making->ballots.count = 0;
+	result = delta_ballots_cast(&making->ballots, &old->places, &new->places, making->segments,
+				    making->segment_count, error);
+	return result < 0 ? result
+			  : delta_vote(&making->ballots, &making->map.shifts.list, &making->map.shifts.count, error);
 }
 
 static int find_map(struct making *making, struct error *error)
@@ -134,6 +139,32 @@ static int find_map(struct making *making, struct error *error)
 	for (int side = 0; result == 0 && side < 2; side++)
 		result = rewrite_side(making, (enum delta_side)side, error);
 	return result;
+}
+
+/* What is shared is for all maps together to say. */
+static int split_shared(struct making *making, struct delta_ballots *ret_shared, struct error *error)
+{
+	const struct delta_ballots *ballots = &making->ballots;
+	struct delta_shifts *shifts = &making->map.shifts;
+	size_t first = ballots->count;
+	while (first > 0 && ballots->list[first - 1].target >= REFERENCE_SHARED)
+		first--;
+	while (shifts->count > 0 && shifts->list[shifts->count - 1].from >= REFERENCE_SHARED)
+		shifts->count--;
+	return delta_ballots_append(ret_shared, ballots->list + first, ballots->count - first, error);
+}
+
+/* In new files these are as they are in rewritten ones: who restores them need not know where they are. */
+static void drop_lasting(struct delta_map *map)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < map->region_counts[DELTA_NEW]; i++) {
+		const struct reference_region region = map->regions[DELTA_NEW][i];
+		if (region.kind != REFERENCE_SYMBOLS && region.kind != REFERENCE_OBJECT_SYMBOLS &&
+		    region.kind != REFERENCE_TYPES)
+			map->regions[DELTA_NEW][kept++] = region;
+	}
+	map->region_counts[DELTA_NEW] = kept;
 }
 
 static int quick_size(const struct side sides[2], size_t *ret_size, struct error *error)
@@ -193,23 +224,32 @@ size_t delta_map_memory(size_t old_size, size_t new_size)
 	return 2 * (old_size + new_size) + delta_align_memory(old_size);
 }
 
-int delta_map_make(const struct delta_map_files *files, struct delta_map *ret_map, struct error *error)
+int delta_map_make(const struct delta_map_files *files, struct delta_map *ret_map, struct delta_ballots *ret_shared,
+		   struct error *error)
 {
 	CLEANUP(making_end)
 	struct making making = {.files = files,
 				.sides = {{.size = files->sizes[DELTA_OLD]}, {.size = files->sizes[DELTA_NEW]}}};
 	bool is_worth = false;
 
+	CLEANUP(delta_ballots_free) struct delta_ballots shared = {0};
+
 	*ret_map = (struct delta_map){0};
+	*ret_shared = (struct delta_ballots){0};
 	int result = find_regions(&making, error);
 	if (result < 0 || making.map.region_counts[DELTA_OLD] == 0 || making.map.region_counts[DELTA_NEW] == 0)
 		return result;
 	result = find_map(&making, error);
+	if (result == 0)
+		result = split_shared(&making, &shared, error);
+	drop_lasting(&making.map);
 	if (result == 0)
 		result = is_worth_it(&making, &is_worth, error);
 	if (result < 0 || !is_worth)
 		return result;
 	*ret_map = making.map;
 	making.map = (struct delta_map){0};
+	*ret_shared = shared;
+	shared = (struct delta_ballots){0};
 	return 0;
 }

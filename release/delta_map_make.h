@@ -4,6 +4,7 @@
 
 #include "release/delta_align.h"
 #include "release/delta_map.h"
+#include "release/delta_vote.h"
 
 /* The two files, read as often as it takes. */
 struct delta_map_files {
@@ -12,9 +13,10 @@ struct delta_map_files {
 	void *context;
 };
 
-/* Regions and shifts of *ret_map, whose contents are the caller's to name. No regions: it is not worth it, or these are
- * no executables. */
-int delta_map_make(const struct delta_map_files *files, struct delta_map *ret_map, struct error *error) MUST_CHECK;
+/* Regions and shifts of *ret_map, whose contents are the caller's to name; *ret_shared are the votes on what it shares
+ * with other files, by target. No regions: it is not worth it, or these are no executables. */
+int delta_map_make(const struct delta_map_files *files, struct delta_map *ret_map, struct delta_ballots *ret_shared,
+		   struct error *error) MUST_CHECK;
 /* Bytes that it takes while it works. */
 size_t delta_map_memory(size_t old_size, size_t new_size);
 

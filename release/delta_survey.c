@@ -9,11 +9,15 @@
 #include "release/executable.h"
 
 /* A smaller file has too few references for what its map takes. */
-#define SURVEY_LEAST ((uint64_t)16 * 1024)
+#define SURVEY_LEAST ((uint64_t)4 * 1024)
+/* Votes on what is shared that are counted, and shifts of it that are kept. */
+#define SHARED_MOST        ((size_t)1 << 22)
+#define SHARED_SHIFTS_MOST (DELTA_MAPS_SHIFTS_MOST / 4)
 
 struct survey {
 	const struct delta_source *sides[2];
-	struct delta_map *maps; /* one for each pair; without regions when it is not worth it */
+	struct delta_map *maps;       /* one for each pair; without regions when it is not worth it */
+	struct delta_ballots *shared; /* of each */
 	size_t count;
 	struct crew_memory memory;
 };
@@ -22,7 +26,10 @@ static void survey_end(struct survey *survey)
 {
 	for (size_t i = 0; i < survey->count; i++)
 		delta_map_free(&survey->maps[i]);
+	for (size_t i = 0; survey->shared != NULL && i < survey->count; i++)
+		delta_ballots_free(&survey->shared[i]);
 	free(survey->maps);
+	free(survey->shared);
 	crew_memory_end(&survey->memory);
 }
 
@@ -95,7 +102,8 @@ static int read_whole(void *context, enum delta_side side, uint8_t *bytes, struc
 	return read_side(pair->survey, pair->map, side, bytes, (size_t)size_of(pair->survey, pair->map, side), error);
 }
 
-static int make_map(const struct survey *survey, struct delta_map *map, struct error *error)
+static int make_map(const struct survey *survey, struct delta_map *map, struct delta_ballots *ret_shared,
+		    struct error *error)
 {
 	const struct delta_map whose = *map;
 	struct pair pair = {survey, &whose};
@@ -105,7 +113,7 @@ static int make_map(const struct survey *survey, struct delta_map *map, struct e
 		.context = &pair,
 	};
 
-	int result = delta_map_make(&files, map, error);
+	int result = delta_map_make(&files, map, ret_shared, error);
 	memcpy(map->contents, whose.contents, sizeof(map->contents));
 	return result;
 }
@@ -118,8 +126,23 @@ static int work(void *context, size_t worker, size_t index, struct error *error)
 
 	(void)worker;
 	crew_memory_take(&survey->memory, memory);
-	int result = make_map(survey, map, error);
+	int result = make_map(survey, map, &survey->shared[index], error);
 	crew_memory_give(&survey->memory, memory);
+	return result;
+}
+
+/* What all files say together of what they share. */
+static int vote_shared(const struct survey *survey, struct delta_shifts *ret_shifts, struct error *error)
+{
+	CLEANUP(delta_ballots_free) struct delta_ballots all = {0};
+	int result = 0;
+
+	for (size_t i = 0; result == 0 && i < survey->count && all.count < SHARED_MOST; i++)
+		result = delta_ballots_append(&all, survey->shared[i].list, survey->shared[i].count, error);
+	if (result == 0)
+		result = delta_vote(&all, &ret_shifts->list, &ret_shifts->count, error);
+	if (result == 0 && ret_shifts->count > SHARED_SHIFTS_MOST)
+		ret_shifts->count = SHARED_SHIFTS_MOST;
 	return result;
 }
 
@@ -130,13 +153,18 @@ static int gather(struct survey *survey, struct delta_maps *ret_maps, struct err
 	size_t regions_left = DELTA_MAPS_REGIONS_MOST, shifts_left = DELTA_MAPS_SHIFTS_MOST;
 	int result = 0;
 
+	ret_maps->shared = calloc(1, sizeof(*ret_maps->shared));
+	if (ret_maps->shared == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to compare executables");
+	result = vote_shared(survey, ret_maps->shared, error);
+	shifts_left -= ret_maps->shared->count;
 	for (size_t i = 0; result == 0 && i < survey->count && ret_maps->count < DELTA_MAPS_MOST; i++) {
 		struct delta_map *map = &survey->maps[i];
 		size_t regions = map->region_counts[DELTA_OLD] + map->region_counts[DELTA_NEW];
-		if (regions == 0 || regions > regions_left || map->shift_count > shifts_left)
+		if (regions == 0 || regions > regions_left || map->shifts.count > shifts_left)
 			continue;
 		regions_left -= regions;
-		shifts_left -= map->shift_count;
+		shifts_left -= map->shifts.count;
 		result = delta_maps_add(ret_maps, map, counts, error);
 	}
 	return result;
@@ -150,6 +178,9 @@ int delta_survey(const struct delta_source *old, const struct delta_source *new,
 	CLEANUP(delta_maps_free) struct delta_maps maps = {0};
 
 	int result = find_pairs(&survey, matches, error);
+	survey.shared = calloc(survey.count + 1, sizeof(*survey.shared));
+	if (result == 0 && survey.shared == NULL)
+		result = error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to compare executables");
 	if (result == 0)
 		result = crew_run(CREW_MOST, survey.count, 1, work, &survey, error);
 	if (result == 0)

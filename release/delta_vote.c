@@ -12,10 +12,6 @@
 
 #define NONE UINT32_MAX
 
-struct ballot {
-	uint64_t target, shift;
-};
-
 /* A shift from one target on, and which one ended there. */
 struct stage {
 	uint64_t shift, from;
@@ -30,8 +26,6 @@ struct standing {
 };
 
 struct vote {
-	struct ballot *ballots;
-	size_t ballot_count, ballot_room;
 	struct stage *stages;
 	size_t stage_count;
 	struct standing *standings; /* by shift, open addressing */
@@ -43,7 +37,6 @@ struct vote {
 
 static void vote_end(struct vote *vote)
 {
-	free(vote->ballots);
 	free(vote->stages);
 	free(vote->standings);
 }
@@ -53,17 +46,28 @@ static int no_memory(struct error *error)
 	return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to compare executables");
 }
 
-static int cast(struct vote *vote, struct ballot ballot, struct error *error)
+void delta_ballots_free(struct delta_ballots *ballots)
 {
-	if (vote->ballot_count == vote->ballot_room) {
-		size_t room = vote->ballot_room == 0 ? 4096 : 2 * vote->ballot_room;
-		struct ballot *larger = reallocarray(vote->ballots, room, sizeof(*larger));
+	free(ballots->list);
+	*ballots = (struct delta_ballots){0};
+}
+
+int delta_ballots_append(struct delta_ballots *ballots, const struct delta_ballot *list, size_t count,
+			 struct error *error)
+{
+	size_t room = ballots->room == 0 ? 4096 : ballots->room;
+	while (room - ballots->count < count)
+		room *= 2;
+	if (room > ballots->room) {
+		struct delta_ballot *larger = reallocarray(ballots->list, room, sizeof(*larger));
 		if (larger == NULL)
 			return no_memory(error);
-		vote->ballots = larger;
-		vote->ballot_room = room;
+		ballots->list = larger;
+		ballots->room = room;
 	}
-	vote->ballots[vote->ballot_count++] = ballot;
+	if (count > 0)
+		memcpy(ballots->list + ballots->count, list, count * sizeof(*list));
+	ballots->count += count;
 	return 0;
 }
 
@@ -80,27 +84,35 @@ static size_t first_from(const struct delta_places *places, uint32_t place)
 	return low;
 }
 
-static int gather(struct vote *vote, const struct delta_places *old, const struct delta_places *new,
-		  const struct delta_segment *segment, struct error *error)
+static int cast(struct delta_ballots *ballots, const struct delta_places *old, const struct delta_places *new,
+		const struct delta_segment *segment, struct error *error)
 {
 	int result = 0;
 	size_t i = first_from(old, segment->old), j = first_from(new, segment->new);
 	while (result == 0 && i < old->count && j < new->count &&
 	       old->list[i].place - segment->old < segment->size &&new->list[j].place - segment->new < segment->size) {
 		uint32_t x = old->list[i].place - segment->old, y = new->list[j].place - segment->new;
+		const struct delta_ballot ballot = {old->list[i].target, new->list[j].target - old->list[i].target};
 		if (x == y)
-			result = cast(vote,
-				      (struct ballot){old->list[i].target, new->list[j].target - old->list[i].target},
-				      error);
+			result = delta_ballots_append(ballots, &ballot, 1, error);
 		i += x <= y ? 1 : 0;
 		j += y <= x ? 1 : 0;
 	}
 	return result;
 }
 
+int delta_ballots_cast(struct delta_ballots *ballots, const struct delta_places *old, const struct delta_places *new,
+		       const struct delta_segment *segments, size_t segment_count, struct error *error)
+{
+	int result = 0;
+	for (size_t i = 0; result == 0 && i < segment_count; i++)
+		result = cast(ballots, old, new, &segments[i], error);
+	return result;
+}
+
 static int by_target(const void *a, const void *b)
 {
-	const struct ballot *x = a, *y = b;
+	const struct delta_ballot *x = a, *y = b;
 	if (x->target != y->target)
 		return x->target < y->target ? -1 : 1;
 	return (x->shift > y->shift) - (x->shift < y->shift);
@@ -116,7 +128,7 @@ static struct standing *stand(struct vote *vote, uint64_t shift)
 }
 
 /* Votes for one shift at one target. All others miss them, which is counted by what this one gains. */
-static void count(struct vote *vote, const struct ballot *ballot, size_t votes, int64_t least, uint32_t best)
+static void count(struct vote *vote, const struct delta_ballot *ballot, size_t votes, int64_t least, uint32_t best)
 {
 	struct standing *standing = stand(vote, ballot->shift);
 
@@ -134,15 +146,14 @@ static void count(struct vote *vote, const struct ballot *ballot, size_t votes, 
 	}
 }
 
-static void count_all(struct vote *vote)
+static void count_all(struct vote *vote, const struct delta_ballot *ballots, size_t ballot_count)
 {
-	const struct ballot *ballots = vote->ballots;
-	for (size_t i = 0, end = 0; i < vote->ballot_count; i = end) {
+	for (size_t i = 0, end = 0; i < ballot_count; i = end) {
 		int64_t least = vote->least;
 		uint32_t best = vote->best;
-		while (end < vote->ballot_count && ballots[end].target == ballots[i].target) {
+		while (end < ballot_count && ballots[end].target == ballots[i].target) {
 			size_t first = end;
-			while (end < vote->ballot_count && ballots[end].target == ballots[i].target &&
+			while (end < ballot_count && ballots[end].target == ballots[i].target &&
 			       ballots[end].shift == ballots[first].shift)
 				end++;
 			count(vote, &ballots[first], end - first, least, best);
@@ -165,25 +176,18 @@ static int elect(const struct vote *vote, struct delta_shift **ret_shifts, size_
 	return 0;
 }
 
-int delta_vote(const struct delta_places *old, const struct delta_places *new, const struct delta_segment *segments,
-	       size_t segment_count, struct delta_shift **ret_shifts, size_t *ret_count, struct error *error)
+int delta_vote(struct delta_ballots *ballots, struct delta_shift **ret_shifts, size_t *ret_count, struct error *error)
 {
-	CLEANUP(vote_end) struct vote vote = {.best = NONE};
-	int result = 0;
+	CLEANUP(vote_end) struct vote vote = {.best = NONE, .table_bits = TABLE_BITS_LEAST};
 
-	for (size_t i = 0; result == 0 && i < segment_count; i++)
-		result = gather(&vote, old, new, &segments[i], error);
-	if (result < 0)
-		return result;
-	if (vote.ballot_count > 0)
-		qsort(vote.ballots, vote.ballot_count, sizeof(*vote.ballots), by_target);
-	vote.stages = calloc(vote.ballot_count + 1, sizeof(*vote.stages));
-	for (vote.table_bits = TABLE_BITS_LEAST;
-	     vote.table_bits < TABLE_BITS_MOST && (size_t)1 << vote.table_bits < 2 * vote.ballot_count;)
+	if (ballots->count > 0)
+		qsort(ballots->list, ballots->count, sizeof(*ballots->list), by_target);
+	while (vote.table_bits < TABLE_BITS_MOST && (size_t)1 << vote.table_bits < 2 * ballots->count)
 		vote.table_bits++;
+	vote.stages = calloc(ballots->count + 1, sizeof(*vote.stages));
 	vote.standings = calloc((size_t)1 << vote.table_bits, sizeof(*vote.standings));
 	if (vote.stages == NULL || vote.standings == NULL)
 		return no_memory(error);
-	count_all(&vote);
+	count_all(&vote, ballots->list, ballots->count);
 	return elect(&vote, ret_shifts, ret_count, error);
 }

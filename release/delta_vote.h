@@ -15,9 +15,23 @@ struct delta_places {
 	size_t count;
 };
 
-/* The shifts that satisfy the votes best for the bytes that they take themselves. Caller frees. */
-int delta_vote(const struct delta_places *old, const struct delta_places *new, const struct delta_segment *segments,
-	       size_t segment_count, struct delta_shift **ret_shifts, size_t *ret_count,
+struct delta_ballot {
+	uint64_t target, shift;
+};
+struct delta_ballots {
+	struct delta_ballot *list;
+	size_t count, room;
+};
+void delta_ballots_free(struct delta_ballots *ballots);
+/* Appends the votes of the references in both files; or ballots that were cast elsewhere. */
+int delta_ballots_cast(struct delta_ballots *ballots, const struct delta_places *old, const struct delta_places *new,
+		       const struct delta_segment *segments, size_t segment_count, struct error *error) MUST_CHECK;
+int delta_ballots_append(struct delta_ballots *ballots, const struct delta_ballot *list, size_t count,
+			 struct error *error) MUST_CHECK;
+
+/* The shifts that satisfy the votes best for the bytes that they take themselves. Sorts the ballots, by target. Caller
+ * frees. */
+int delta_vote(struct delta_ballots *ballots, struct delta_shift **ret_shifts, size_t *ret_count,
 	       struct error *error) MUST_CHECK;
 
 #endif

@@ -3,13 +3,12 @@
 #include <elf.h>
 #include <string.h>
 
+#include "release/relocatable.h"
+
 /* The head of .eh_frame_hdr: its version, how the three that follow are encoded, then where .eh_frame is. LSB core
  * 10.6.2; DW_EH_PE_pcrel | sdata4, udata4, datarel | sdata4. */
 static const uint8_t table_head[] = {1, 0x1b, 0x03, 0x3b};
 #define TABLE_LEAST 12
-
-/* Names are counted from places that no address of a process has, and each table's from another. */
-#define NAMES_BASE(type) (UINT64_C(1) << 62 | (uint64_t)(type) << 40)
 
 /* A JVM's archive of classes: its magic number (a second one for archives over another archive), where what is mapped
  * begins, and the address that it is laid out for. OpenJDK, cds.h and arguments.cpp. */
@@ -42,7 +41,8 @@ bool executable_suits(const uint8_t *bytes, size_t size)
 	if (is_archive(bytes))
 		return true;
 	return memcmp(head.e_ident, ELFMAG, SELFMAG) == 0 && head.e_ident[EI_CLASS] == ELFCLASS64 &&
-	       head.e_ident[EI_DATA] == ELFDATA2LSB && (head.e_type == ET_EXEC || head.e_type == ET_DYN) &&
+	       head.e_ident[EI_DATA] == ELFDATA2LSB &&
+	       (head.e_type == ET_EXEC || head.e_type == ET_DYN || head.e_type == ET_REL) &&
 	       (head.e_machine == EM_X86_64 || head.e_machine == EM_AARCH64);
 }
 
@@ -117,7 +117,7 @@ static uint64_t base_of(enum reference_kind kind, const Elf64_Shdr *section)
 {
 	switch (kind) {
 	case REFERENCE_SYMBOLS:
-		return NAMES_BASE(section->sh_type);
+		return REFERENCE_NUMBERS(REFERENCE_TABLE_NAMES + section->sh_type);
 	case REFERENCE_FRAME_TABLE:
 		return section->sh_addr;
 	default:
@@ -149,6 +149,8 @@ size_t executable_regions(const uint8_t *bytes, size_t size, struct reference_re
 		return archive_regions(size, ret_regions, most);
 	memcpy(&headers.head, bytes, sizeof(headers.head));
 	const Elf64_Ehdr *head = &headers.head;
+	if (head->e_type == ET_REL)
+		return relocatable_regions(bytes, size, ret_regions, most);
 	if (head->e_shentsize != sizeof(Elf64_Shdr) ||
 	    !within(&headers, head->e_shoff, (uint64_t)head->e_shnum * sizeof(Elf64_Shdr)))
 		return 0;

@@ -5,7 +5,7 @@
 
 #include "release/reference.h"
 
-/* The head of one that executable_regions reads: ELF, 64 bits, little-endian, linked, x86-64 or aarch64; an archive. */
+/* The head of one that executable_regions reads: ELF, 64 bits, little-endian, x86-64 or aarch64; an archive. */
 #define EXECUTABLE_HEAD 64
 bool executable_suits(const uint8_t *head, size_t size);
 

@@ -5,6 +5,7 @@
 /* ELF, gABI chapter 4: Elf64_Rela and Elf64_Sym; R_X86_64_RELATIVE and R_AARCH64_RELATIVE. */
 #define RELA_SIZE         24
 #define RELA_INFO         8
+#define RELA_SYMBOL       12
 #define RELA_ADDEND       16
 #define SYMBOL_SIZE       24
 #define SYMBOL_VALUE      8
@@ -96,13 +97,17 @@ void reference_write(const struct reference *reference, uint64_t target)
 	case REFERENCE_POINTER:
 		reference_put_long(at, target);
 		break;
+	case REFERENCE_LINK:
+		reference_put_word(at, (uint32_t)((target - REFERENCE_LINKS) >> 32));
+		reference_put_word(at + 4, (uint32_t)target);
+		break;
 	}
 }
 
 void reference_restore(const struct reference *reference)
 {
 	uint8_t *at = reference->at;
-	uint32_t word = reference->form == REFERENCE_POINTER ? 0 : reference_word(at);
+	uint32_t word = reference_word(at);
 
 	switch (reference->form) {
 	case REFERENCE_DISTANCE:
@@ -125,6 +130,7 @@ void reference_restore(const struct reference *reference)
 	}
 	case REFERENCE_LOW:
 	case REFERENCE_POINTER:
+	case REFERENCE_LINK:
 		break;
 	}
 }
@@ -159,6 +165,13 @@ static uint8_t *find_place(const struct reference_view *view, uint64_t address)
 	return NULL;
 }
 
+static void visit_link(const struct reference_walker *walker, uint8_t *entry)
+{
+	uint8_t *at = entry + RELA_SYMBOL;
+	uint64_t target = REFERENCE_LINKS + ((uint64_t)reference_word(at) << 32 | reference_word(at + 4));
+	walker->visit(walker->context, &(struct reference){.form = REFERENCE_LINK, .at = at, .target = target});
+}
+
 /* Linkers sort them by place: the place becomes the step from the last one. Some write an addend to its place also:
  * there it becomes nothing. */
 static int walk_relocations(struct reference_walker *walker, const struct reference_region *region)
@@ -174,6 +187,8 @@ static int walk_relocations(struct reference_walker *walker, const struct refere
 		uint64_t type = reference_long(entry + RELA_INFO);
 		reference_put_long(entry, view->rewritten ? place : place - last);
 		last = place;
+		if (type >> 32 != 0)
+			visit_link(walker, entry);
 		if (type != RELATIVE_ON_X86 && type != RELATIVE_ON_ARM64)
 			continue;
 		uint64_t addend = reference_long(entry + RELA_ADDEND);
@@ -230,6 +245,8 @@ static int (*const walks[REFERENCE_KINDS])(struct reference_walker *, const stru
 	[REFERENCE_FRAME_TABLE] = reference_walk_frame_table,
 	[REFERENCE_RELOCATIONS] = walk_relocations,
 	[REFERENCE_SYMBOLS] = walk_symbols,
+	[REFERENCE_OBJECT_SYMBOLS] = reference_walk_object_symbols,
+	[REFERENCE_TYPES] = reference_walk_types,
 	[REFERENCE_POINTERS] = walk_pointers,
 };
 

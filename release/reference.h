@@ -12,16 +12,30 @@
 enum reference_kind {
 	REFERENCE_X86_64, /* instructions */
 	REFERENCE_AARCH64,
-	REFERENCE_JUMPS,       /* read-only data with jump tables: 32-bit distances from where a LEA points */
-	REFERENCE_FRAMES,      /* .eh_frame with 32-bit distances */
-	REFERENCE_FRAME_TABLE, /* the pairs of .eh_frame_hdr; `base` is where it begins */
-	REFERENCE_RELOCATIONS, /* Elf64_Rela */
-	REFERENCE_SYMBOLS,     /* Elf64_Sym; `base` is what its names are counted from */
-	REFERENCE_POINTERS,    /* aligned 64-bit words: addresses, or what moves like them */
+	REFERENCE_JUMPS,          /* read-only data with jump tables: 32-bit distances from where a LEA points */
+	REFERENCE_FRAMES,         /* .eh_frame with 32-bit distances */
+	REFERENCE_FRAME_TABLE,    /* the pairs of .eh_frame_hdr; `base` is where it begins */
+	REFERENCE_RELOCATIONS,    /* Elf64_Rela */
+	REFERENCE_SYMBOLS,        /* Elf64_Sym; `base` is what its names are counted from */
+	REFERENCE_OBJECT_SYMBOLS, /* the same where values are counted from sections; not cut */
+	REFERENCE_TYPES,    /* BTF; numbers of types below `address` and of names below `base` are shared; not cut */
+	REFERENCE_POINTERS, /* aligned 64-bit words: addresses, or what moves like them */
 };
-#define REFERENCE_KINDS 8
+#define REFERENCE_KINDS 10
 /* What a walk takes at most, whatever it meets. */
 #define REFERENCE_MEMORY ((size_t)24 * 1024 * 1024)
+
+/* Numbers that are no addresses of a process, each with a space of its own; what a symbol's number and an addend say
+ * together; and what means the same in all files of a release. */
+#define REFERENCE_LINKS          (UINT64_C(1) << 61)
+#define REFERENCE_NUMBERS(space) (UINT64_C(1) << 62 | (uint64_t)(space) << 40)
+#define REFERENCE_SHARED         (UINT64_C(1) << 63)
+enum reference_space {
+	REFERENCE_TYPE_NUMBERS,
+	REFERENCE_TYPE_NAMES,
+	REFERENCE_OBJECT_NAMES,
+	REFERENCE_TABLE_NAMES, /* and the type of the table */
+};
 
 struct reference_region {
 	enum reference_kind kind;
@@ -39,6 +53,7 @@ enum reference_form {
 	REFERENCE_WORD,     /* 32 bits of a number counted from `base` */
 	REFERENCE_LOW,      /* the twelve bits that belong to a page, in units of 1 << scale; as it is in a new file */
 	REFERENCE_POINTER,  /* 64 bits of an address; as it is in a new file */
+	REFERENCE_LINK,     /* 32 bits of a symbol's number, then 32 of an addend; as it is in a new file */
 };
 
 struct reference {

@@ -41,6 +41,8 @@ int reference_walk_x86(struct reference_walker *walker, const struct reference_r
 int reference_walk_aarch64(struct reference_walker *walker, const struct reference_region *region) MUST_CHECK;
 int reference_walk_jumps(struct reference_walker *walker, const struct reference_region *region) MUST_CHECK;
 int reference_walk_frames(struct reference_walker *walker, const struct reference_region *region) MUST_CHECK;
+int reference_walk_object_symbols(struct reference_walker *walker, const struct reference_region *region) MUST_CHECK;
+int reference_walk_types(struct reference_walker *walker, const struct reference_region *region) MUST_CHECK;
 int reference_walk_frame_table(struct reference_walker *walker, const struct reference_region *region) MUST_CHECK;
 
 #endif

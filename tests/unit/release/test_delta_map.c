@@ -17,13 +17,13 @@ static uint64_t next_random(uint64_t *seed)
 /* A map from a file to itself under which everything moved by a page. */
 static struct delta_map shifting_map(const uint8_t *bytes, size_t size)
 {
-	struct delta_map map = {.shift_count = 1};
+	struct delta_map map = {.shifts = {.count = 1}};
 	for (int side = 0; side < 2; side++) {
 		map.regions[side] = calloc(DELTA_MAP_REGIONS_MOST, sizeof(*map.regions[side]));
 		map.region_counts[side] = executable_regions(bytes, size, map.regions[side], DELTA_MAP_REGIONS_MOST);
 	}
-	map.shifts = calloc(1, sizeof(*map.shifts));
-	map.shifts[0].shift = 4096;
+	map.shifts.list = calloc(1, sizeof(*map.shifts.list));
+	map.shifts.list[0].shift = 4096;
 	return map;
 }
 
@@ -94,9 +94,11 @@ static struct delta_map make_map(const uint8_t *old, size_t old_size, const uint
 {
 	struct delta_side_bytes sides[2] = {{old, old_size}, {new, new_size}};
 	const struct delta_map_files files = {.sizes = {old_size, new_size}, .read = read_bytes, .context = sides};
+	CLEANUP(delta_ballots_free) struct delta_ballots shared = {0};
 	struct delta_map map = {0};
 	struct error error;
-	assert_done(delta_map_make(&files, &map, &error));
+	assert_done(delta_map_make(&files, &map, &shared, &error));
+	assert_int_equal(shared.count, 0);
 	return map;
 }
 
@@ -118,7 +120,7 @@ static void moved_functions(void **state)
 		struct error error;
 		size_t before = patch_size(old.bytes, old.size, new.bytes, new.size);
 		assert_int_equal(map.region_counts[DELTA_NEW], 2);
-		assert_true(map.shift_count >= PROGRAM_FUNCTIONS / 100 && map.shift_count < PROGRAM_FUNCTIONS / 10);
+		assert_true(map.shifts.count >= PROGRAM_FUNCTIONS / 100 && map.shifts.count < PROGRAM_FUNCTIONS / 10);
 		/* Function 150 lies behind one new one, the data behind all. */
 		uint64_t address = PROGRAM_ADDRESS + program_function(150, 0);
 		assert_int_equal(delta_map_address(&map, address), address + PROGRAM_FUNCTION);
@@ -170,9 +172,10 @@ static void same_map(const struct delta_map *a, const struct delta_map *b)
 				    x->address == y->address && x->base == y->base);
 		}
 	}
-	assert_int_equal(a->shift_count, b->shift_count);
-	for (size_t i = 0; i < a->shift_count; i++)
-		assert_true(a->shifts[i].from == b->shifts[i].from && a->shifts[i].shift == b->shifts[i].shift);
+	assert_int_equal(a->shifts.count, b->shifts.count);
+	for (size_t i = 0; i < a->shifts.count; i++)
+		assert_true(a->shifts.list[i].from == b->shifts.list[i].from &&
+			    a->shifts.list[i].shift == b->shifts.list[i].shift);
 }
 
 /* Whatever a map says, nothing outside the bytes is touched, and what is read is what was written. */
@@ -230,8 +233,7 @@ static void any_bytes(void **state)
 	for (int i = 0; i < 800; i++) {
 		struct reference_region regions[3];
 		struct delta_shift shift = {next_random(&seed), next_random(&seed)};
-		struct delta_map map = {
-			.regions = {regions, regions}, .region_counts = {1, 1}, .shifts = &shift, .shift_count = 1};
+		struct delta_map map = {.regions = {regions, regions}, .region_counts = {1, 1}, .shifts = {&shift, 1}};
 		CLEANUP(free_pointer) uint8_t *bytes = malloc(SIZE);
 		for (size_t j = 0; j < SIZE; j++)
 			bytes[j] = i % 2 == 0 ? (uint8_t)next_random(&seed) : (uint8_t)(next_random(&seed) % 5 * 4);
