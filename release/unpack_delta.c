@@ -2,22 +2,24 @@
 #include <stdlib.h>
 
 #include "release/delta.h"
-#include "release/unpack_state.h"
+#include "release/unpack_pieces.h"
 
 /* Several threads bring parts; each takes a hand of the unpacking for as long as it writes one. */
 struct making {
 	struct unpack *unpack;
-	bool *wanted, *missed; /* by content; `missed` under the lock */
-	uint64_t *got;         /* by content: bytes that came; under the lock */
-	size_t made;           /* under the lock */
-	bool staging_failed;   /* under the lock: the error is not the delta's */
+	bool *wanted, *missed;         /* by content; `missed` under the lock */
+	struct unpack_pieces **pieces; /* by content: of those that come in pieces; set under the lock */
+	size_t made;                   /* under the lock */
+	bool staging_failed;           /* under the lock: the error is not the delta's */
 };
 
 static void making_end(struct making *making)
 {
 	free(making->wanted);
 	free(making->missed);
-	free(making->got);
+	for (size_t i = 0; making->pieces != NULL && i < making->unpack->manifest->content_count; i++)
+		unpack_pieces_free(&making->pieces[i]);
+	free(making->pieces);
 }
 
 static bool wants(void *context, size_t content)
@@ -53,25 +55,31 @@ static int take_whole(struct making *making, struct staging_hand *hand, size_t i
 	return good ? unpack_write(making->unpack, hand, index, bytes, error) : 0;
 }
 
-/* A piece of a large one: the whole is hashed when all of it is there. */
+static struct unpack_pieces *pieces_of(struct making *making, size_t index)
+{
+	pthread_mutex_lock(&making->unpack->lock);
+	if (making->pieces[index] == NULL)
+		making->pieces[index] = unpack_pieces_new();
+	struct unpack_pieces *pieces = making->pieces[index];
+	pthread_mutex_unlock(&making->unpack->lock);
+	return pieces;
+}
+
 static int take_piece(struct making *making, struct staging_hand *hand, size_t index, uint64_t offset,
 		      const uint8_t *bytes, size_t size, struct error *error)
 {
 	const struct staging *staging = &making->unpack->staging;
 	const struct manifest_entry *file = first_file(making, index);
+	struct unpack_pieces *pieces = pieces_of(making, index);
+	enum unpack_whole whole = UNPACK_PARTIAL;
 
-	int result = staging_write_at(staging, hand, file, offset, bytes, size, error);
-	if (result < 0)
+	if (pieces == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to apply a delta");
+	int result = unpack_pieces_take(making->unpack, pieces, hand, index, offset, bytes, size, &whole, error);
+	if (result < 0 || whole == UNPACK_PARTIAL)
 		return result;
-	pthread_mutex_lock(&making->unpack->lock);
-	making->got[index] += size;
-	bool whole = making->got[index] == making->unpack->manifest->contents[index].size;
-	pthread_mutex_unlock(&making->unpack->lock);
-	if (!whole)
-		return 0;
-	bool good = staging_holds(staging, hand, file);
-	count(making, index, good);
-	if (!good)
+	count(making, index, whole == UNPACK_GOOD);
+	if (whole == UNPACK_BAD)
 		return staging_remove(staging, file, error);
 	result = staging_finish_file(staging, hand, file, error);
 	return result < 0 ? result : unpack_spread(making->unpack, hand, index, error);
@@ -100,7 +108,7 @@ static int drop_pieces(const struct making *making, struct error *error)
 {
 	const struct manifest *manifest = making->unpack->manifest;
 	for (size_t i = 0; i < manifest->content_count; i++) {
-		if (making->got[i] == 0 || making->unpack->done[i])
+		if (making->pieces[i] == NULL || making->unpack->done[i])
 			continue;
 		int result = staging_remove(&making->unpack->staging, first_file(making, i), error);
 		if (result < 0)
@@ -132,8 +140,8 @@ int unpack_delta(struct unpack *unpack, const struct delta *delta, int base, str
 
 	making.wanted = calloc(manifest->content_count + 1, sizeof(*making.wanted));
 	making.missed = calloc(manifest->content_count + 1, sizeof(*making.missed));
-	making.got = calloc(manifest->content_count + 1, sizeof(*making.got));
-	if (making.wanted == NULL || making.missed == NULL || making.got == NULL)
+	making.pieces = calloc(manifest->content_count + 1, sizeof(*making.pieces));
+	if (making.wanted == NULL || making.missed == NULL || making.pieces == NULL)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to apply a delta");
 	for (size_t i = 0; i < manifest->content_count; i++)
 		making.wanted[i] = !unpack->done[i];
