@@ -53,6 +53,25 @@ int buffer_append(struct buffer *buffer, const void *bytes, size_t size, struct 
 	return 0;
 }
 
+int buffer_append_take(struct buffer *buffer, struct buffer *content, struct error *error)
+{
+	if (buffer->size > 0 || !content->data) {
+		int status = buffer_append(buffer, content->data, content->size, error);
+		if (status == 0)
+			buffer_free(content);
+		return status;
+	}
+	if (buffer->limit && content->size > buffer->limit)
+		return error_set(error, ERROR_DATA, "length", "more than %zu bytes where at most %zu are allowed",
+				 content->size, buffer->limit);
+	const size_t limit = buffer->limit;
+	buffer_wipe(buffer);
+	*buffer = *content;
+	buffer->limit = limit;
+	*content = BUFFER_INIT(content->limit);
+	return 0;
+}
+
 int buffer_append_string(struct buffer *buffer, const char *string, struct error *error)
 {
 	return buffer_append(buffer, string, strlen(string), error);

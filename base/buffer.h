@@ -18,6 +18,10 @@ int buffer_append(struct buffer *buffer, const void *bytes, size_t size, struct 
 int buffer_append_string(struct buffer *buffer, const char *string, struct error *error) MUST_CHECK;
 int buffer_printf(struct buffer *buffer, struct error *error, const char *format, ...) PRINTF_LIKE(3, 4) MUST_CHECK;
 
+/* The same of another buffer's content, which is moved, not copied, where nothing stands before it; that one is empty
+ * then. Untouched both on failure. */
+int buffer_append_take(struct buffer *buffer, struct buffer *content, struct error *error) MUST_CHECK;
+
 /* Makes room for `size` more bytes and points `*ret_room` at them; buffer_commit counts those that were written. */
 int buffer_reserve(struct buffer *buffer, size_t size, uint8_t **ret_room, struct error *error) MUST_CHECK;
 void buffer_commit(struct buffer *buffer, size_t size);

@@ -275,5 +275,5 @@ int trust_fetch_target(struct trust *trust, struct trust_source source, const ch
 		r = role_target_check(target, path, bytes.data, bytes.size, error);
 	if (r)
 		return r;
-	return buffer_append(ret_bytes, bytes.data, bytes.size, error);
+	return buffer_append_take(ret_bytes, &bytes, error);
 }

@@ -52,7 +52,7 @@ static int make_manifest(const struct verify *verify, const struct library_relea
 	hash_bytes(HASH_SHA256, made.data, made.size, hash);
 	if ((int64_t)made.size != release->length || !hash_equal(hash, release->sha256))
 		return error_set(error, ERROR_DATA, "hash", "the delta makes another manifest than the signed one");
-	return buffer_append(ret_manifest, made.data, made.size, error);
+	return buffer_append_take(ret_manifest, &made, error);
 }
 
 /* What is wrong with a delta is told and borne; a stream that is gone is not. */
@@ -81,7 +81,7 @@ int shortcut_manifest(const struct verify *verify, const struct library_release 
 	} else if (make_manifest(verify, release, &head, ret_manifest, &why) == 0) {
 		*ret_made = true;
 		buffer_clear(ret_head);
-		return buffer_append(ret_head, head.data, head.size, error);
+		return buffer_append_take(ret_head, &head, error);
 	}
 	log_failure("the manifest's delta", &why);
 	return 0;

@@ -48,9 +48,7 @@ int source_fetch(struct source *source, const char *name, size_t most, struct bu
 		if (result < 0)
 			return result;
 	}
-	if (bytes.size == 0)
-		return 0;
-	return buffer_append(ret_bytes, bytes.data, bytes.size, error);
+	return buffer_append_take(ret_bytes, &bytes, error);
 }
 
 static int fetch(void *context, const char *name, size_t most, struct buffer *ret_bytes, struct error *error)
