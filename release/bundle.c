@@ -4,14 +4,12 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/fault.h"
 #include "base/file.h"
 
 #define READ_BLOCK    (256 * 1024)
@@ -199,8 +197,6 @@ int bundle_open_fd_take(int fd, const char *name, struct bundle **ret_bundle, st
 	if (fstat(bundle->fd, &status) < 0 || !S_ISREG(status.st_mode))
 		return error_set(error, ERROR_DATA, "format", "%s is no file", name);
 	int result = list_members(bundle, error);
-	if (result == 0)
-		result = bundle_read(bundle, MANIFEST_NAME, MANIFEST_BYTES_MOST, &bundle->manifest, error);
 	if (result < 0)
 		return result;
 	*ret_bundle = TAKE(bundle);
@@ -209,11 +205,18 @@ int bundle_open_fd_take(int fd, const char *name, struct bundle **ret_bundle, st
 
 int bundle_open(const char *path, struct bundle **ret_bundle, struct error *error)
 {
+	CLEANUP(bundle_free) struct bundle *bundle = NULL;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return error_set_errno(error, ERROR_DATA, errno == ENOENT ? "missing" : "read", "%s cannot be opened",
 				       path);
-	return bundle_open_fd_take(fd, path, ret_bundle, error);
+	int result = bundle_open_fd_take(fd, path, &bundle, error);
+	if (result == 0)
+		result = bundle_read(bundle, MANIFEST_NAME, MANIFEST_BYTES_MOST, &bundle->manifest, error);
+	if (result < 0)
+		return result;
+	*ret_bundle = TAKE(bundle);
+	return 0;
 }
 
 const struct buffer *bundle_manifest(const struct bundle *bundle)
@@ -276,12 +279,13 @@ int bundle_check_closed(const struct bundle *bundle, const struct manifest *mani
 	return 0;
 }
 
-int bundle_read(struct bundle *bundle, const char *name, size_t most, struct buffer *ret_bytes, struct error *error)
+/* A reader that stands at the beginning of the member's bytes. */
+static int open_member(const struct bundle *bundle, const char *name, size_t most, struct archive **ret_reader,
+		       size_t *ret_size, struct error *error)
 {
 	CLEANUP(free_reader) struct archive *reader = NULL;
 	struct archive_entry *entry = NULL;
 	const struct member *member = find_member(bundle, name);
-	uint8_t *room = NULL;
 
 	if (member == NULL)
 		return error_set(error, ERROR_DATA, "missing", "%s has no %s", bundle->path, name);
@@ -295,136 +299,55 @@ int bundle_read(struct bundle *bundle, const char *name, size_t most, struct buf
 		archive_read_next_header(reader, &entry) == ARCHIVE_OK ? archive_entry_pathname(entry) : NULL;
 	if (found == NULL || strcmp(found, name) != 0 || archive_entry_size(entry) != member->size)
 		return error_set(error, ERROR_DATA, "format", "%s changed while it was read", bundle->path);
-	size_t size = (size_t)member->size, done = 0;
-	result = buffer_reserve(ret_bytes, size, &room, error);
-	while (result == 0 && done < size) {
-		la_ssize_t got = archive_read_data(reader, room + done, size - done);
+	*ret_reader = TAKE(reader);
+	*ret_size = (size_t)member->size;
+	return 0;
+}
+
+/* Exactly `size` bytes. */
+static int read_bytes(const struct bundle *bundle, const char *name, struct archive *reader, uint8_t *room, size_t size,
+		      struct error *error)
+{
+	while (size > 0) {
+		la_ssize_t got = archive_read_data(reader, room, size);
 		if (got <= 0)
 			return error_set(error, ERROR_DATA, "length", "%s ends in the middle of %s", bundle->path,
 					 name);
-		done += (size_t)got;
+		room += got;
+		size -= (size_t)got;
 	}
+	return 0;
+}
+
+int bundle_read(struct bundle *bundle, const char *name, size_t most, struct buffer *ret_bytes, struct error *error)
+{
+	CLEANUP(free_reader) struct archive *reader = NULL;
+	uint8_t *room = NULL;
+	size_t size = 0;
+
+	int result = open_member(bundle, name, most, &reader, &size, error);
+	if (result == 0)
+		result = buffer_reserve(ret_bytes, size, &room, error);
+	if (result == 0)
+		result = read_bytes(bundle, name, reader, room, size, error);
 	if (result == 0)
 		buffer_commit(ret_bytes, size);
 	return result;
 }
 
-struct bundle_writer {
-	struct archive *archive;
-	int fd;
-	char *path, *temporary; /* NULL once it has its name */
-	time_t time;
-};
-
-void bundle_writer_free(struct bundle_writer **writer)
+int bundle_send(struct bundle *bundle, const char *name, size_t most, struct bundle_sink sink, struct error *error)
 {
-	struct bundle_writer *old = TAKE(*writer);
-	if (old == NULL)
-		return;
-	archive_write_free(old->archive);
-	file_close(&old->fd);
-	if (old->temporary != NULL)
-		unlink(old->temporary);
-	free(old->temporary);
-	free(old->path);
-	free(old);
-}
+	CLEANUP(free_reader) struct archive *reader = NULL;
+	uint8_t piece[128 * 1024];
+	size_t left = 0;
 
-/* https://reproducible-builds.org/specs/source-date-epoch/ */
-static time_t source_date(void)
-{
-	const char *text = getenv("SOURCE_DATE_EPOCH");
-	char *end = NULL;
-	if (text == NULL || text[0] < '0' || text[0] > '9')
-		return 0;
-	errno = 0;
-	long long value = strtoll(text, &end, 10);
-	return errno == 0 && *end == '\0' && value <= INT64_C(253402300799) ? (time_t)value : 0;
-}
-
-int bundle_create(const char *path, struct bundle_writer **ret_writer, struct error *error)
-{
-	CLEANUP(bundle_writer_free) struct bundle_writer *writer = calloc(1, sizeof(*writer));
-
-	if (writer == NULL)
-		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to write %s", path);
-	writer->fd = -1;
-	writer->time = source_date();
-	writer->path = strdup(path);
-	writer->archive = archive_write_new();
-	char *temporary = NULL;
-	if (writer->path == NULL || writer->archive == NULL || asprintf(&temporary, "%s.XXXXXX", path) < 0)
-		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to write %s", path);
-	writer->fd = mkostemp(temporary, O_CLOEXEC);
-	if (writer->fd < 0) {
-		free(temporary);
-		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be made", path);
+	int result = open_member(bundle, name, most, &reader, &left, error);
+	while (result == 0 && left > 0) {
+		size_t size = left < sizeof(piece) ? left : sizeof(piece);
+		result = read_bytes(bundle, name, reader, piece, size, error);
+		if (result == 0)
+			result = sink.write(sink.context, piece, size, error);
+		left -= size;
 	}
-	writer->temporary = temporary;
-	if (archive_write_set_format_pax_restricted(writer->archive) != ARCHIVE_OK ||
-	    archive_write_open_fd(writer->archive, writer->fd) != ARCHIVE_OK)
-		return error_set(error, ERROR_BUG, "archive", "%s: %s", path, archive_error_string(writer->archive));
-	*ret_writer = TAKE(writer);
-	return 0;
-}
-
-static int write_failed(const struct bundle_writer *writer, struct error *error)
-{
-	errno = archive_errno(writer->archive);
-	return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be written", writer->path);
-}
-
-static void free_entry(struct archive_entry **entry)
-{
-	archive_entry_free(*entry);
-}
-
-int bundle_add(struct bundle_writer *writer, const char *name, const void *bytes, size_t size, struct error *error)
-{
-	CLEANUP(free_entry) struct archive_entry *entry = archive_entry_new();
-	const uint8_t *rest = bytes;
-
-	if (entry == NULL)
-		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to write %s", writer->path);
-	if (strlen(name) > NAME_MOST || !file_path_is_safe(name))
-		return error_set(error, ERROR_BUG, "path", "%s is no name in a bundle", name);
-	archive_entry_set_pathname(entry, name);
-	archive_entry_set_filetype(entry, AE_IFREG);
-	archive_entry_set_perm(entry, 0644);
-	archive_entry_set_uid(entry, 0);
-	archive_entry_set_gid(entry, 0);
-	archive_entry_set_uname(entry, "root");
-	archive_entry_set_gname(entry, "root");
-	archive_entry_set_mtime(entry, writer->time, 0);
-	archive_entry_set_size(entry, (la_int64_t)size);
-	if (archive_write_header(writer->archive, entry) != ARCHIVE_OK)
-		return write_failed(writer, error);
-	while (size > 0) {
-		la_ssize_t put = archive_write_data(writer->archive, rest, size);
-		if (put <= 0)
-			return write_failed(writer, error);
-		rest += put;
-		size -= (size_t)put;
-	}
-	return 0;
-}
-
-int bundle_close(struct bundle_writer *writer, struct error *error)
-{
-	if (archive_write_close(writer->archive) != ARCHIVE_OK)
-		return write_failed(writer, error);
-	/* mkostemp makes 0600; a bundle is for everybody to read. */
-	if (fchmod(writer->fd, 0644) < 0 || fault_point("bundle.sync") < 0 || fsync(writer->fd) < 0)
-		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be made durable", writer->path);
-	CLEANUP(free_pointer) char *parent = strdup(writer->path);
-	CLEANUP(file_close) int directory = -1;
-	if (parent == NULL)
-		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to write %s", writer->path);
-	int result = file_open_directory(dirname(parent), &directory, error);
-	if (result < 0)
-		return result;
-	if (fault_point("bundle.rename") < 0 || rename(writer->temporary, writer->path) < 0)
-		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be put in place", writer->path);
-	free(TAKE(writer->temporary));
-	return file_sync_directory(directory, error);
+	return result;
 }

@@ -214,8 +214,7 @@ static int write_release(int directory, const json_t *targets, const char *produ
 	if (result == 0)
 		result = bundle_add(writer, MANIFEST_MEMBER, bytes.data, bytes.size, error);
 	if (result == 0)
-		result = set != NULL ? write_set(directory, set, writer, error)
-				     : chain_write(directory, writer, error);
+		result = set != NULL ? write_set(directory, set, writer, error) : chain_write(directory, writer, error);
 	return result < 0 ? result : write_blobs(directory, manifest, writer, error);
 }
 
@@ -231,17 +230,20 @@ int chain_write_set(int directory, const struct chain_set *set, const char *prod
 	return write_release(directory, set->targets, product, version, set, writer, error);
 }
 
-/* "targets/P/V/HASH.manifest.json" is the bundle's manifest; whether it is that one the caller's hash check tells. */
-static int fetch(void *context, const char *name, size_t most, struct buffer *ret_bytes, struct error *error)
+const char *chain_member(const char *name)
 {
-	struct bundle *bundle = context;
 	const char *end = strrchr(name, '/');
 	size_t size = strlen(name), suffix = strlen("." MANIFEST_MEMBER);
 
 	if (strncmp(name, "targets/", 8) == 0 && end > name + 8 && size > suffix &&
 	    strcmp(name + size - suffix, "." MANIFEST_MEMBER) == 0)
-		name = MANIFEST_MEMBER;
-	return bundle_read(bundle, name, most, ret_bytes, error);
+		return MANIFEST_MEMBER;
+	return name;
+}
+
+static int fetch(void *context, const char *name, size_t most, struct buffer *ret_bytes, struct error *error)
+{
+	return bundle_read(context, chain_member(name), most, ret_bytes, error);
 }
 
 struct trust_source chain_source(struct bundle *bundle)

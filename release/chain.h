@@ -22,6 +22,9 @@ struct chain_set {
 int chain_write_set(int directory, const struct chain_set *set, const char *product, const char *version,
 		    struct bundle_writer *writer, struct error *error) MUST_CHECK;
 
+/* By which name a bundle has what a repository has by this one: "targets/P/V/HASH.manifest.json" is its manifest.
+ * Whether it is that one the caller's hash check tells. */
+const char *chain_member(const char *name);
 /* A source over such a bundle; borrows it. */
 struct trust_source chain_source(struct bundle *bundle);
 

@@ -19,18 +19,20 @@ static void end_reader(struct reader *reader)
 	file_close(&reader->file);
 }
 
+static int send(void *context, const void *bytes, size_t size, struct error *error)
+{
+	return offer_bytes(context, bytes, size, error);
+}
+
 static int answer(void *context, const char *name, struct offer *offer, struct error *error)
 {
 	struct reader *reader = context;
-	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(MANIFEST_BYTES_MOST);
 	if (reader->why.code) {
 		*error = reader->why;
 		return -(int)error->code;
 	}
-	struct trust_source source = chain_source(reader->bundle);
-	if (source.fetch(source.context, name, MANIFEST_BYTES_MOST, &bytes, error) < 0)
-		return -(int)error->code;
-	return offer_bytes(offer, bytes.data, bytes.size, error);
+	return bundle_send(reader->bundle, chain_member(name), MANIFEST_BYTES_MOST, (struct bundle_sink){send, offer},
+			   error);
 }
 
 int reader_run_take(int file, int stream, struct error *error)
