@@ -62,7 +62,7 @@ int file_read_fd(int fd, const char *name, struct buffer *ret_content, struct er
 	}
 }
 
-int file_read_at(int directory, const char *path, struct buffer *ret_content, struct error *error)
+int file_open_at(int directory, const char *path, int *ret_fd, struct error *error)
 {
 	CLEANUP(file_close) int fd = openat(directory, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	struct stat status;
@@ -72,7 +72,36 @@ int file_read_at(int directory, const char *path, struct buffer *ret_content, st
 				       path);
 	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
 		return error_set(error, ERROR_DATA, "read", "%s is not a regular file", path);
-	return file_read_fd(fd, path, ret_content, error);
+	*ret_fd = fd;
+	fd = -1;
+	return 0;
+}
+
+int file_read_at(int directory, const char *path, struct buffer *ret_content, struct error *error)
+{
+	CLEANUP(file_close) int fd = -1;
+	int status = file_open_at(directory, path, &fd, error);
+
+	return status == 0 ? file_read_fd(fd, path, ret_content, error) : status;
+}
+
+int file_temporary(int directory, int *ret_fd, struct error *error)
+{
+	char name[32];
+	int fd = fault_point("file.temporary") < 0 ? -1 : openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	/* Where the file system knows none: one that loses its name at once. */
+	if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {
+		snprintf(name, sizeof name, ".%ld.temporary", (long)getpid());
+		unlinkat(directory, name, 0);
+		fd = openat(directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (fd >= 0)
+			unlinkat(directory, name, 0);
+	}
+	if (fd < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "no temporary file can be made");
+	*ret_fd = fd;
+	return 0;
 }
 
 int file_read_exact(int fd, const char *name, uint64_t offset, void *bytes, size_t size, struct error *error)

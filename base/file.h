@@ -20,6 +20,11 @@ int file_read_fd(int fd, const char *name, struct buffer *ret_content, struct er
 int file_read_exact(int fd, const char *name, uint64_t offset, void *bytes, size_t size,
 		    struct error *error) MUST_CHECK;
 
+/* A regular file to read from its start, as file_read_at opens it. */
+int file_open_at(int directory, const char *path, int *ret_fd, struct error *error) MUST_CHECK;
+/* A file without a name on the file system of `directory`, to write and read; it ends with its descriptor. */
+int file_temporary(int directory, int *ret_fd, struct error *error) MUST_CHECK;
+
 /* Whole write of `size` bytes at the descriptor's position; retries short writes and EINTR. */
 int file_write_fd(int fd, const char *name, const void *bytes, size_t size, struct error *error) MUST_CHECK;
 

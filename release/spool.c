@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,20 +12,18 @@
 int spool_open(const char *beside, struct spool *ret_spool, struct error *error)
 {
 	CLEANUP(free_pointer) char *copy = strdup(beside);
-	CLEANUP(free_pointer) char *name = NULL;
+	CLEANUP(file_close) int directory = -1;
+	int fd = -1;
 
 	if (copy == NULL)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for a temporary file");
-	const char *directory = dirname(copy);
-	int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR) && asprintf(&name, "%s/.pack.XXXXXX", directory) >= 0) {
-		fd = mkostemp(name, O_CLOEXEC);
-		if (fd >= 0)
-			unlink(name);
-	}
-	if (fd < 0)
-		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "no temporary file can be made in %s",
-				       directory);
+	directory = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "no temporary file can be made beside %s",
+				       beside);
+	int result = file_temporary(directory, &fd, error);
+	if (result < 0)
+		return error_prefix(error, "beside %s", beside);
 	*ret_spool = (struct spool){.fd = fd};
 	return 0;
 }

@@ -121,16 +121,17 @@ int layout_current(const struct layout *layout, char ret_version[static LAYOUT_V
 int layout_manifest(const struct layout *layout, const char *version, struct manifest **ret_manifest,
 		    uint8_t ret_sha256[HASH_SIZE], struct error *error)
 {
-	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(MANIFEST_BYTES_MOST);
 	CLEANUP(manifest_free) struct manifest *manifest = NULL;
+	CLEANUP(file_close) int fd = -1;
+	uint8_t sha256[HASH_SIZE];
 	char path[LAYOUT_VERSION_SIZE + 32];
 
 	if (!manifest_name_is_safe(version))
 		return error_set(error, ERROR_DATA, "version", "\"%.80s\" is not a version", version);
 	snprintf(path, sizeof path, "manifests/%s.json", version);
-	int status = file_read_at(layout->state, path, &bytes, error);
+	int status = file_open_at(layout->state, path, &fd, error);
 	if (status == 0)
-		status = manifest_parse(bytes.data, bytes.size, &manifest, error);
+		status = manifest_read(fd, path, &manifest, sha256, error);
 	if (status == 0 &&
 	    (strcmp(manifest->version, version) != 0 || strcmp(manifest->product, layout->settings->product) != 0))
 		status = error_set(error, ERROR_DATA, "manifest", "%s is the manifest of %s %s", path,
@@ -138,7 +139,7 @@ int layout_manifest(const struct layout *layout, const char *version, struct man
 	if (status < 0)
 		return error_prefix(error, "release %s", version);
 	if (ret_sha256)
-		hash_bytes(HASH_SHA256, bytes.data, bytes.size, ret_sha256);
+		memcpy(ret_sha256, sha256, HASH_SIZE);
 	*ret_manifest = TAKE(manifest);
 	return 0;
 }

@@ -21,7 +21,7 @@ struct seal {
 	const struct layout *layout;
 	const char *version, *sha256;
 	int staging;
-	struct buffer bytes; /* of the manifest: those that were hashed are those that are parsed and kept */
+	int kept; /* the manifest, in a file of ours: those bytes that were hashed are those that are parsed and kept */
 	struct manifest *manifest;
 };
 
@@ -123,24 +123,36 @@ int stage_open(const struct layout *layout, const char *version, uid_t uid, gid_
 static void seal_end(struct seal *seal)
 {
 	file_close(&seal->staging);
+	file_close(&seal->kept);
 	manifest_free(&seal->manifest);
-	buffer_free(&seal->bytes);
 }
 
-static int read_manifest(struct seal *seal, struct error *error)
+/* The text may be long, and is in the way while the tree is looked at: it waits on the disk, where nobody else can
+ * write on it. */
+static int keep_manifest(struct seal *seal, struct error *error)
 {
+	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(MANIFEST_BYTES_MOST);
 	uint8_t wanted[HASH_SIZE], found[HASH_SIZE];
 	int status = hash_from_hex(seal->sha256, wanted, sizeof wanted, error);
 
 	if (status == 0)
-		status = file_read_at(seal->staging, "manifest.json", &seal->bytes, error);
+		status = file_read_at(seal->staging, "manifest.json", &bytes, error);
 	if (status < 0)
 		return status;
-	hash_bytes(HASH_SHA256, seal->bytes.data, seal->bytes.size, found);
+	hash_bytes(HASH_SHA256, bytes.data, bytes.size, found);
 	if (!hash_equal(found, wanted))
 		return error_set(error, ERROR_DATA, "hash", "release %s: the manifest is not the one that was verified",
 				 seal->version);
-	status = manifest_parse(seal->bytes.data, seal->bytes.size, &seal->manifest, error);
+	status = file_temporary(seal->layout->state, &seal->kept, error);
+	return status == 0 ? file_write_fd(seal->kept, "the manifest", bytes.data, bytes.size, error) : status;
+}
+
+static int read_manifest(struct seal *seal, struct error *error)
+{
+	int status = keep_manifest(seal, error);
+
+	if (status == 0)
+		status = manifest_read(seal->kept, "the manifest", &seal->manifest, NULL, error);
 	if (status == 0 && (strcmp(seal->manifest->version, seal->version) != 0 ||
 			    strcmp(seal->manifest->product, seal->layout->settings->product) != 0))
 		status = error_set(error, ERROR_DATA, "manifest", "the manifest is of %s %s, not of %s %s",
@@ -238,14 +250,21 @@ static int place_hooks(struct seal *seal, struct error *error)
 
 static int place(struct seal *seal, struct error *error)
 {
+	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(MANIFEST_BYTES_MOST);
 	char path[LAYOUT_VERSION_SIZE + 32];
 	int status = place_hooks(seal, error);
 
+	manifest_free(&seal->manifest);
 	snprintf(path, sizeof path, "manifests/%s.json", seal->version);
 	if (status == 0)
 		status = point_pass("act.seal.manifest", error);
+	if (status == 0 && lseek(seal->kept, 0, SEEK_SET) < 0)
+		status = error_set_errno(error, ERROR_BUG, "read", "the manifest cannot be read again");
 	if (status == 0)
-		status = file_replace_at(seal->layout->state, path, seal->bytes.data, seal->bytes.size, 0644, error);
+		status = file_read_fd(seal->kept, "the manifest", &bytes, error);
+	if (status == 0)
+		status = file_replace_at(seal->layout->state, path, bytes.data, bytes.size, 0644, error);
+	buffer_free(&bytes);
 	if (status == 0)
 		status = point_pass("act.seal.rename", error);
 	return status == 0 ? file_rename_at(seal->staging, "tree", seal->layout->releases, seal->version, error)
@@ -311,11 +330,7 @@ int stage_seal_locked(const struct layout *layout, struct journal *journal, cons
 		      struct error *error)
 {
 	CLEANUP(seal_end)
-	struct seal seal = {.layout = layout,
-			    .version = version,
-			    .sha256 = sha256,
-			    .staging = -1,
-			    .bytes = BUFFER_INIT(MANIFEST_BYTES_MOST)};
+	struct seal seal = {.layout = layout, .version = version, .sha256 = sha256, .staging = -1, .kept = -1};
 	char name[STAGING_SIZE];
 	int status = check_version(layout, journal_state(journal), version, error);
 

@@ -312,12 +312,12 @@ static enum unpack_share share_by_name(const char *name)
 static void read_base(const struct verify *verify, struct ground *ground)
 {
 	char path[MANIFEST_NAME_MOST + 32];
-	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(MANIFEST_BYTES_MOST);
+	CLEANUP(file_close) int fd = -1;
 	struct error why = {0};
 	snprintf(path, sizeof(path), "manifests/%s.json", verify->running);
 	if (ground->base >= 0 && file_path_is_safe(path) &&
-	    file_read_at(verify->session->places->product, path, &bytes, &why) == 0 &&
-	    manifest_parse(bytes.data, bytes.size, &ground->base_manifest, &why) == 0)
+	    file_open_at(verify->session->places->product, path, &fd, &why) == 0 &&
+	    manifest_read(fd, path, &ground->base_manifest, NULL, &why) == 0)
 		return;
 	if (why.code)
 		log_failure("the running release's manifest", &why);
@@ -351,16 +351,16 @@ static int prepare(struct verify *verify, struct ground *ground, struct error *e
 static bool is_staged(const struct verify *verify)
 {
 	char path[MANIFEST_NAME_MOST + 32];
-	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(MANIFEST_BYTES_MOST);
+	CLEANUP(file_close) int fd = -1;
 	uint8_t hash[HASH_SIZE];
 	struct error ignored = {0};
 	const char *staged = json_string_value(json_object_get(verify->standing, "staged"));
 	if (!staged || strcmp(staged, verify->release.version) != 0)
 		return false;
 	snprintf(path, sizeof(path), "manifests/%s.json", staged);
-	if (!file_path_is_safe(path) || file_read_at(verify->session->places->product, path, &bytes, &ignored) < 0)
+	if (!file_path_is_safe(path) || file_open_at(verify->session->places->product, path, &fd, &ignored) < 0 ||
+	    hash_file(HASH_SHA256, fd, path, hash, NULL, &ignored) < 0)
 		return false;
-	hash_bytes(HASH_SHA256, bytes.data, bytes.size, hash);
 	return hash_equal(hash, verify->release.sha256);
 }
 
@@ -387,9 +387,11 @@ int staging_run(struct verify *verify, const struct staging_wish *wish, struct e
 	if (prepare(verify, &ground, error) < 0 ||
 	    unpack_begin(ground.staging, verify->manifest, ground.base, ground.base_manifest, ground.share,
 			 &transfer.unpack, error) < 0 ||
-	    shortcut_stage(verify, wish, transfer.unpack, ground.staging, ground.base, ground.base_manifest, error) <
-		    0 ||
-	    fetch_blobs(&transfer, error) < 0 || unpack_finish(transfer.unpack, error) < 0)
+	    shortcut_stage(verify, wish, transfer.unpack, ground.staging, ground.base, ground.base_manifest, error) < 0)
+		return -(int)error->code;
+	/* What the running release gives was taken. */
+	manifest_free(&ground.base_manifest);
+	if (fetch_blobs(&transfer, error) < 0 || unpack_finish(transfer.unpack, error) < 0)
 		return -(int)error->code;
 	return seal(verify, error);
 }
