@@ -56,6 +56,16 @@ static bool is_left_out(const struct walk *walk)
 	return false;
 }
 
+/* Those of base/file.c's, ".NAME." and twelve digits by chance: they are all the same. */
+static void print_path(struct walk *walk, const char *name)
+{
+	const char *dot = strrchr(name, '.');
+	bool temporary = name[0] == '.' && dot > name && strlen(dot) == 13 && strspn(dot + 1, "0123456789abcdef") == 12;
+
+	hash_update(&walk->hash, walk->path, walk->length - (temporary ? 12 : 0));
+	hash_update(&walk->hash, "", 1);
+}
+
 static void print_directory(struct walk *walk, int parent, const char *name);
 
 static void print_name(struct walk *walk, int parent, const char *name)
@@ -72,7 +82,7 @@ static void print_name(struct walk *walk, int parent, const char *name)
 		const uint64_t facts[] = {status.st_mode, status.st_uid, status.st_gid,
 					  is_directory ? 0 : status.st_nlink,
 					  is_directory ? 0 : (uint64_t)status.st_size};
-		hash_update(&walk->hash, walk->path, walk->length + 1);
+		print_path(walk, name);
 		hash_update(&walk->hash, facts, sizeof facts);
 		if (is_directory)
 			print_directory(walk, parent, name);

@@ -6,8 +6,8 @@
 
 #include "base/hash.h"
 
-/* Every name below `directory` with its type, mode, owner and content, but for `except` (paths below it, NULL at the
- * end). `salt` is what else decides. */
+/* Every name below `directory` (of a temporary file: but for its digits) with its type, mode, owner and content, but
+ * for `except` (paths below it, NULL at the end). `salt` is what else decides. */
 void alike_print(const char *directory, const char *const except[], unsigned salt, uint8_t ret_print[HASH_SIZE]);
 
 /* Shared memory of those who were forked since, or who have its descriptor. */

@@ -17,6 +17,7 @@
 #include "release/delta.h"
 #include "release/pack.h"
 #include "release/unpack.h"
+#include "tests/unit/act/outage.h"
 
 #define OK(call)                                                                                                       \
 	do {                                                                                                           \
@@ -28,7 +29,10 @@ int fixture_watch(int argc, char **argv)
 {
 	struct hook_settings settings = {0};
 	struct error error = {0};
+	int restarted = outage_main(argc, argv);
 
+	if (restarted >= 0)
+		return restarted;
 	log_start("test", LOG_LEVEL_ERROR);
 	assert_int_equal(secret_start(&error), 0);
 	if (argc != 8 || strcmp(argv[3], "watch") != 0)

@@ -36,7 +36,8 @@ enum fixture_release {
 	FIXTURE_POST_FAILS = 1 << 8,
 };
 
-/* The line that every test program's main begins with: a watcher that was armed runs this very program. */
+/* The line that every test program's main begins with: a watcher that was armed runs this very program, and a machine
+ * that restarts. */
 int fixture_watch(int argc, char **argv);
 
 /* `extra` is appended to the configuration (NULL: nothing). A cmocka setup with *state = a fixture. */

@@ -9,60 +9,30 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "tests/unit/act/outage.h"
 
 #define BOOT_VARIABLE "MACHINE_BOOTS" /* the file with the number of starts; inherited by what the hook starts */
 
 void __real_clock_boot_id(char id[static CLOCK_BOOT_ID_SIZE]);
 void __wrap_clock_boot_id(char id[static CLOCK_BOOT_ID_SIZE]);
 
-static int read_boots(const char *path)
-{
-	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(64);
-	struct error ignored;
-
-	if (file_read_at(AT_FDCWD, path, &text, &ignored) < 0 || !text.data)
-		return 0;
-	return (int)strtol((const char *)text.data, NULL, 10);
-}
-
 void __wrap_clock_boot_id(char id[static CLOCK_BOOT_ID_SIZE])
 {
 	const char *path = getenv(BOOT_VARIABLE);
 
 	if (path)
-		snprintf(id, CLOCK_BOOT_ID_SIZE, "00000000-0000-4000-8000-%012d", read_boots(path));
+		snprintf(id, CLOCK_BOOT_ID_SIZE, "00000000-0000-4000-8000-%012d", outage_boots(path));
 	else
 		__real_clock_boot_id(id);
 }
 
-/* Ends every watcher of this fixture, known by its configuration, and the holder of the lock last: it is who called.
- * What guards this very script is a fork of it, and goes with it. */
 static void write_script(struct fixture *fixture)
 {
-	char script[2048];
-	const char *directory = fixture->directory;
+	char script[512], program[256] = "";
 
-	snprintf(script, sizeof script,
-		 "#!/bin/sh\n"
-		 "cd %s\n"
-		 "echo reboot >> units.log\n"
-		 "[ -e stuck ] && exit 0\n"
-		 "holder=$(cat state/shop/lock)\n"
-		 "found=1; pids=\n"
-		 "while [ $found = 1 ]; do\n"
-		 "	found=0\n"
-		 "	for file in $(grep -lz \"^$PWD/hook.conf\" /proc/[0-9]*/cmdline 2>/dev/null); do\n"
-		 "		pid=${file#/proc/}; pid=${pid%%/cmdline}\n"
-		 "		case \" $PPID $pids \" in *\" $pid \"*) continue;; esac\n"
-		 "		[ $pid = $holder ] && [ \"$1\" != cut ] && continue\n"
-		 "		kill -STOP $pid 2>/dev/null && { pids=\"$pids $pid\"; found=1; }\n"
-		 "	done\n"
-		 "done\n"
-		 "[ -z \"$pids\" ] || kill -9 $pids 2>/dev/null\n"
-		 "echo $(($(cat boots) + 1)) > boots.next && mv boots.next boots\n"
-		 "[ ! -x loader ] || ./loader\n"
-		 "[ \"$1\" = cut ] || kill -9 $holder\n",
-		 directory);
+	assert_true(outage_can());
+	assert_true(readlink("/proc/self/exe", program, sizeof program - 1) > 0);
+	snprintf(script, sizeof script, "#!/bin/sh\nexec %s %s %s\n", program, OUTAGE_WORD, fixture->directory);
 	fixture_write(fixture, "reboot", script);
 }
 
@@ -72,6 +42,11 @@ void machine_open(struct fixture *fixture)
 
 	snprintf(path, sizeof path, "%s/boots", fixture->directory);
 	assert_int_equal(setenv(BOOT_VARIABLE, path, 1), 0);
+}
+
+bool machine_is_open(void)
+{
+	return getenv(BOOT_VARIABLE) != NULL;
 }
 
 void machine_close(void)
@@ -104,23 +79,12 @@ void machine_make(struct fixture *fixture, const char *extra)
 
 int machine_boots(struct fixture *fixture UNUSED)
 {
-	return read_boots(getenv(BOOT_VARIABLE));
+	return outage_boots(getenv(BOOT_VARIABLE));
 }
 
 void machine_cut(struct fixture *fixture)
 {
-	char path[256];
-	int status = 0;
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		snprintf(path, sizeof path, "%s/reboot", fixture->directory);
-		execl(path, path, "cut", (char *)NULL);
-		_exit(127);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	outage_make(fixture->directory, OUTAGE_CUT);
 }
 
 int machine_do(struct fixture *fixture, machine_deed *deed, const char *sha256)

@@ -1,8 +1,9 @@
 /* A machine that restarts, around a fixture: a boot id of its own, and a reboot command that ends everything of the
  * hook that runs, as the end of a machine does. Programs that use it are linked with --wrap=clock_boot_id.
  *
- * DIRECTORY/boots     how often it was started          DIRECTORY/stuck     there: a restart that is asked for never
- * comes DIRECTORY/cut-…     see machine_cut                   DIRECTORY/watchers  the watchers that live */
+ * DIRECTORY/boots   how often it was started
+ * DIRECTORY/stuck   there: a restart that is asked for never comes
+ * DIRECTORY/loader  there: run as it starts */
 #ifndef TESTS_ACT_MACHINE_H
 #define TESTS_ACT_MACHINE_H
 
@@ -12,6 +13,7 @@
 void machine_make(struct fixture *fixture, const char *extra);
 /* Around one that was made so before, in another process or on another disk. */
 void machine_open(struct fixture *fixture);
+bool machine_is_open(void);
 void machine_close(void); /* back to the boot id of this very machine */
 
 int machine_boots(struct fixture *fixture);

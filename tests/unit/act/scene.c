@@ -2,7 +2,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -107,22 +109,46 @@ static int boot(struct fixture *fixture, const char *sha256 UNUSED)
 	return resume_run(&fixture->layout, 60000, &report, &error);
 }
 
+/* Whether any process is left of what was started: orphans come to this one. */
+static bool somebody_lives(void)
+{
+	pid_t pid;
+
+	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+		;
+	return pid == 0;
+}
+
+static bool is_open(struct fixture *fixture, struct stat *seen)
+{
+	struct stat journal = {0};
+
+	/* Folded only when something was written. */
+	if (fstatat(fixture->layout.state, "journal", &journal, 0) == 0 && journal.st_ino == seen->st_ino &&
+	    journal.st_size == seen->st_size)
+		return true;
+	*seen = journal;
+	return journal_stage_is_open(fixture_stage_of(fixture));
+}
+
 /* Up to where nothing is open any more, however often the machine restarts: resume at each boot; where that was killed
  * and no watcher lives, somebody calls it again. */
 static int do_restart(struct fixture *fixture, const char *sha256)
 {
 	const char *fault = getenv(FAULT);
 	int64_t began = clock_ticks_ms(), asked = 0;
+	struct stat seen = {0};
 	int booted = -1;
 
 	if (fault)
 		setenv(FAULT_KEPT, fault, 1);
 	unsetenv(FAULT);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	start(fixture, do_switch, sha256);
-	while (journal_stage_is_open(fixture_stage_of(fixture))) {
+	while (is_open(fixture, &seen)) {
 		if (clock_ticks_ms() - began > SETTLE_MS)
 			return -1;
-		if (machine_boots(fixture) == booted && clock_ticks_ms() - asked < PATIENCE_MS) {
+		if (machine_boots(fixture) == booted && somebody_lives() && clock_ticks_ms() - asked < PATIENCE_MS) {
 			usleep(5000);
 			continue;
 		}

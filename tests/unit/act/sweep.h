@@ -16,6 +16,7 @@ unsigned sweep_names(const struct sweep *sweep);  /* and how many names they hav
 
 struct sweep_count {
 	unsigned runs[SWEEP_ACTIONS]; /* struck and looked at */
+	unsigned alike;               /* of them: boxes that were, file by file, those of a run that was looked at */
 	unsigned outcomes[WHOLE_VERDICTS];
 };
 

@@ -2,6 +2,7 @@
  * counts its tries. The loader is a script: it reads and writes boot.env as one in firmware does, and makes `current`
  * name what it started, so that the fixture's product runs. */
 #include "tests/unit/act/machine.h"
+#include "tests/unit/act/outage.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -220,7 +221,8 @@ int main(int argc, char **argv)
 		TEST(test_each_operation), TEST(test_loader_falls_back),      TEST(test_no_image),
 		TEST(test_whole_upgrade),  TEST(test_sick_release_goes_back), TEST(test_image_that_does_not_start),
 	};
-	int watched = watch(argc, argv);
+	int restarted = outage_main(argc, argv);
+	int watched = restarted >= 0 ? restarted : watch(argc, argv);
 
 	return watched >= 0 ? watched : cmocka_run_group_tests(tests, NULL, NULL);
 }

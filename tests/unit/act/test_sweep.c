@@ -30,11 +30,12 @@ static int end(void **state)
 	struct swept *swept = *state;
 	const unsigned *runs = swept->count.runs, *outcomes = swept->count.outcomes;
 
-	print_message("sweep: %u points of %u names; %u runs: %u killed, %u ENOSPC, %u EIO, %u killed twice; %u old, "
+	print_message("sweep: %u points of %u names; %u runs: %u killed, %u ENOSPC, %u EIO, %u killed twice; %u alike; "
+		      "%u old, "
 		      "%u new, %u mixed, %u lost, %u untrue, %u stuck\n",
 		      sweep_points(swept->sweep), sweep_names(swept->sweep),
 		      runs[SWEEP_KILL] + runs[SWEEP_ENOSPC] + runs[SWEEP_EIO] + runs[SWEEP_KILL_TWICE],
-		      runs[SWEEP_KILL], runs[SWEEP_ENOSPC], runs[SWEEP_EIO], runs[SWEEP_KILL_TWICE],
+		      runs[SWEEP_KILL], runs[SWEEP_ENOSPC], runs[SWEEP_EIO], runs[SWEEP_KILL_TWICE], swept->count.alike,
 		      outcomes[WHOLE_OLD], outcomes[WHOLE_NEW], outcomes[WHOLE_MIXED], outcomes[WHOLE_LOST],
 		      outcomes[WHOLE_UNTRUE], outcomes[WHOLE_STUCK]);
 	sweep_free(&swept->sweep);
