@@ -4,7 +4,7 @@ import pwd
 
 import pytest
 
-from house import Appliance, Centre, House, Publisher, Refused
+from house import Appliance, Centre, Publisher
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="root (several unix users)")
 PEOPLE = {"tom": ("daemon", "technician"), "tina": ("games", "technician"), "abe": ("mail", "approver"), "ann": ("news", "accounts"),

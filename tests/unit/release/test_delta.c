@@ -1,11 +1,9 @@
-#include "fixture.h"
 #include "program.h"
+#include "releases.h"
 
 #include "release/blob.h"
-#include "release/delta.h"
 #include "release/delta_number.h"
 #include "release/delta_plan.h"
-#include "release/unpack.h"
 
 /* Text of `lines` lines, no two alike, which nothing else has; the line `edited` differs (-1: none). */
 static void put_lines(const char *path, int lines, int seed, int edited)
@@ -82,92 +80,23 @@ static int start(void **state)
 	return 0;
 }
 
-struct releases {
-	struct bundle *bundles[2];
-	struct manifest *manifests[2];
-};
-
-static void releases_end(struct releases *releases)
-{
-	for (int i = 0; i < 2; i++) {
-		bundle_free(&releases->bundles[i]);
-		manifest_free(&releases->manifests[i]);
-	}
-}
-
-static struct releases load(void)
-{
-	static const char *const paths[] = {"one.bundle", "two.bundle"};
-	struct releases releases = {0};
-	struct error error;
-	for (int i = 0; i < 2; i++) {
-		assert_done(bundle_open(paths[i], &releases.bundles[i], &error));
-		const struct buffer *bytes = bundle_manifest(releases.bundles[i]);
-		assert_done(manifest_parse(bytes->data, bytes->size, &releases.manifests[i], &error));
-	}
-	return releases;
-}
-
-/* Builds release 2 in `staging` over `base`: the delta first (NULL: none), blobs for the rest. Returns how many of
- * these were needed. */
-static size_t build(const struct releases *releases, const char *staging, const char *base, const char *delta_path,
-		    struct unpack_made *ret_made)
-{
-	struct error error;
-	struct unpack *unpack = NULL;
-	size_t index = 0, blobs = 0;
-	CLEANUP(delta_free) struct delta *delta = NULL;
-	CLEANUP(file_close) int fd = delta_path != NULL ? open(delta_path, O_RDONLY | O_CLOEXEC) : -1;
-	assert_int_equal(mkdir(staging, 0755), 0);
-	CLEANUP(file_close) int directory = open_dir(staging);
-	CLEANUP(file_close) int base_fd = open_dir(base);
-
-	memset(ret_made, 0, sizeof(*ret_made));
-	assert_done(unpack_begin(directory, releases->manifests[1], base_fd, releases->manifests[0], UNPACK_COPY,
-				 &unpack, &error));
-	if (fd >= 0 && delta_open(fd, releases->manifests[0], releases->manifests[1], &delta, &error) == 0)
-		assert_done(unpack_delta(unpack, delta, base_fd, ret_made, &error));
-	for (; unpack_next_blob(unpack, &index); blobs++) {
-		CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(0);
-		char name[80] = "blobs/";
-		hash_to_hex(releases->manifests[1]->blobs[index].hash, HASH_SIZE, name + 6);
-		assert_done(bundle_read(releases->bundles[1], name, MANIFEST_BLOB_STORED_MOST, &bytes, &error));
-		assert_done(unpack_blob(unpack, index, bytes.data, bytes.size, &error));
-	}
-	assert_done(unpack_finish(unpack, &error));
-	unpack_free(&unpack);
-	return blobs;
-}
-
-static void run_command(const char *command)
-{
-	assert_int_equal(system(command), 0);
-}
-
-static void same_tree(const char *staging)
-{
-	char command[256];
-	snprintf(command, sizeof(command), "diff -r --no-dereference two %s/tree 1>&2 && rm -rf %s", staging, staging);
-	run_command(command);
-}
-
 static void round_trip(void **state)
 {
 	(void)state;
-	CLEANUP(releases_end) struct releases releases = load();
+	CLEANUP(releases_end) struct releases releases = releases_load("one.bundle", "two.bundle");
 	struct unpack_made made;
 	struct stat status;
-	assert_int_equal(build(&releases, "staging", "one", "1..2.delta", &made), 0);
+	assert_int_equal(releases_build(&releases, "staging", "one", "1..2.delta", &made), 0);
 	assert_int_equal(made.contents, 8);
 	assert_int_equal(made.missed, 0);
 	assert_int_equal(made.refused.code, 0);
-	same_tree("staging");
+	releases_same("two", "staging");
 	/* 1.2 MB of changed files and a disk of 53 MiB: the added ones are all that has to be sent. */
 	assert_int_equal(stat("1..2.delta", &status), 0);
 	assert_true(status.st_size < 120000);
 	/* Without a delta the same tree comes from the blobs. */
-	assert_true(build(&releases, "staging", "one", NULL, &made) > 0);
-	same_tree("staging");
+	assert_true(releases_build(&releases, "staging", "one", NULL, &made) > 0);
+	releases_same("two", "staging");
 }
 
 static void same_bytes(void **state)
@@ -195,7 +124,7 @@ static void no_delta_between(void **state)
 static void manifest_by_patch(void **state)
 {
 	(void)state;
-	CLEANUP(releases_end) struct releases releases = load();
+	CLEANUP(releases_end) struct releases releases = releases_load("one.bundle", "two.bundle");
 	CLEANUP(buffer_free) struct buffer file = get_bytes("1..2.delta");
 	CLEANUP(buffer_free) struct buffer manifest = BUFFER_INIT(MANIFEST_BYTES_MOST);
 	const struct buffer *old = bundle_manifest(releases.bundles[0]), *new = bundle_manifest(releases.bundles[1]);
@@ -221,34 +150,34 @@ static void manifest_by_patch(void **state)
 static void damaged_base(void **state)
 {
 	(void)state;
-	CLEANUP(releases_end) struct releases releases = load();
+	CLEANUP(releases_end) struct releases releases = releases_load("one.bundle", "two.bundle");
 	struct unpack_made made;
 	run_command("rm -rf hurt && cp -a one hurt && sed -i '2000s/as ever/as once/' hurt/edited.txt");
-	assert_true(build(&releases, "staging", "hurt", "1..2.delta", &made) > 0);
+	assert_true(releases_build(&releases, "staging", "hurt", "1..2.delta", &made) > 0);
 	assert_int_equal(made.missed, 1);
 	assert_int_equal(made.contents, 7);
 	assert_string_equal(made.damaged, "edited.txt");
-	same_tree("staging");
+	releases_same("two", "staging");
 	/* Gone, cut off, a directory: the same. Like files share a prefix, so others may have drawn on these too. */
 	run_command("rm hurt/edited.txt && truncate -s 1000 hurt/bin/program && rm hurt/lib-1.0/* && "
 		    "mkdir hurt/lib-1.0/renamed-1.0.txt");
-	build(&releases, "staging", "hurt", "1..2.delta", &made);
+	releases_build(&releases, "staging", "hurt", "1..2.delta", &made);
 	assert_true(made.missed >= 3 && made.missed + made.contents == 8);
-	same_tree("staging");
+	releases_same("two", "staging");
 	/* A piece of a large file. */
 	run_command("rm -rf hurt && cp -a one hurt && printf x | dd of=hurt/disk bs=1 seek=30001000 conv=notrunc "
 		    "2>/dev/null");
-	build(&releases, "staging", "hurt", "1..2.delta", &made);
+	releases_build(&releases, "staging", "hurt", "1..2.delta", &made);
 	assert_int_equal(made.missed, 1);
 	assert_string_equal(made.damaged, "disk");
-	same_tree("staging");
+	releases_same("two", "staging");
 }
 
 /* Whatever is altered, the tree comes out right, from the blobs at the worst. */
 static void altered_delta(void **state)
 {
 	(void)state;
-	CLEANUP(releases_end) struct releases releases = load();
+	CLEANUP(releases_end) struct releases releases = releases_load("one.bundle", "two.bundle");
 	CLEANUP(buffer_free) struct buffer file = get_bytes("1..2.delta");
 	CLEANUP(file_close) int fd = -1;
 	struct unpack_made made;
@@ -272,13 +201,13 @@ static void altered_delta(void **state)
 	/* All but those in the manifest's patch, whose hash is not asked for here. */
 	assert_true(refused > 50);
 	put_bytes("bad.delta", file.data, file.size - 1, 0644);
-	build(&releases, "staging", "one", "bad.delta", &made);
-	same_tree("staging");
+	releases_build(&releases, "staging", "one", "bad.delta", &made);
+	releases_same("two", "staging");
 	file.data[file.size - 1] ^= 1;
 	put_bytes("bad.delta", file.data, file.size, 0644);
-	assert_true(build(&releases, "staging", "one", "bad.delta", &made) > 0);
+	assert_true(releases_build(&releases, "staging", "one", "bad.delta", &made) > 0);
 	assert_string_equal(made.refused.name, "hash");
-	same_tree("staging");
+	releases_same("two", "staging");
 }
 
 static int read_index(const struct releases *releases, const uint8_t *bytes, size_t size, struct error *error)
@@ -292,7 +221,7 @@ static int read_index(const struct releases *releases, const uint8_t *bytes, siz
 static void bounds(void **state)
 {
 	(void)state;
-	CLEANUP(releases_end) struct releases releases = load();
+	CLEANUP(releases_end) struct releases releases = releases_load("one.bundle", "two.bundle");
 	CLEANUP(buffer_free) struct buffer frame = BUFFER_INIT(0);
 	CLEANUP(free_pointer) uint8_t *zeros = calloc(1, 10 << 20);
 	uint8_t small[64];
