@@ -7,6 +7,8 @@ void delta_map_free(struct delta_map *map)
 	free(map->regions[DELTA_OLD]);
 	free(map->regions[DELTA_NEW]);
 	free(map->shifts.list);
+	free(map->tables[DELTA_OLD].list);
+	free(map->tables[DELTA_NEW].list);
 	*map = (struct delta_map){0};
 }
 
@@ -23,6 +25,20 @@ uint64_t delta_map_address(const struct delta_map *map, uint64_t address)
 			high = middle;
 	}
 	return low == 0 ? address : address + shifts->list[low - 1].shift;
+}
+
+int delta_map_move_tables(struct delta_map *map, struct error *error)
+{
+	const struct delta_tables *old = &map->tables[DELTA_OLD];
+	struct delta_tables *new = &map->tables[DELTA_NEW];
+
+	new->list = calloc(old->count + 1, sizeof(*new->list));
+	if (new->list == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the maps of a delta");
+	for (size_t i = 0; i < old->count; i++)
+		new->list[i] = delta_map_address(map, old->list[i]);
+	new->count = old->count;
+	return 0;
 }
 
 static void write_moved(void *context, const struct reference *reference)
@@ -49,7 +65,9 @@ static struct reference_view view_of(const struct delta_map *map, enum delta_sid
 				       .size = size,
 				       .offset = offset,
 				       .regions = map->regions[side],
-				       .count = map->region_counts[side]};
+				       .count = map->region_counts[side],
+				       .tables = map->tables[side].list,
+				       .table_count = map->tables[side].count};
 }
 
 int delta_map_rewrite(const struct delta_map *map, enum delta_side side, uint8_t *bytes, size_t size, uint64_t offset,

@@ -13,6 +13,7 @@
 #define DELTA_MAPS_MOST         ((size_t)1 << 14)
 #define DELTA_MAPS_REGIONS_MOST ((size_t)1 << 17)
 #define DELTA_MAPS_SHIFTS_MOST  ((size_t)1 << 20)
+#define DELTA_MAPS_TABLES_MOST  ((size_t)1 << 17)
 
 enum delta_side { DELTA_OLD, DELTA_NEW };
 
@@ -26,17 +27,25 @@ struct delta_shifts {
 	size_t count;
 };
 
+struct delta_tables {
+	uint64_t *list;
+	size_t count;
+};
+
 struct delta_map {
 	size_t contents[2]; /* in the manifests */
 	struct reference_region *regions[2];
 	size_t region_counts[2];
 	struct delta_shifts shifts;
+	struct delta_tables tables[2]; /* jump tables, of files that are cut; of the new side as the shifts say */
 	const struct delta_shifts
 		*shared; /* where all maps of a delta have addresses from REFERENCE_SHARED on; or NULL */
 };
 void delta_map_free(struct delta_map *map);
 
 uint64_t delta_map_address(const struct delta_map *map, uint64_t address);
+/* Old tables are there; the new ones follow. */
+int delta_map_move_tables(struct delta_map *map, struct error *error) MUST_CHECK;
 
 /* `size` bytes from `offset` on, in place. */
 int delta_map_rewrite(const struct delta_map *map, enum delta_side side, uint8_t *bytes, size_t size, uint64_t offset,

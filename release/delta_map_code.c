@@ -47,6 +47,18 @@ static int write_shifts(const struct delta_shifts *shifts, struct buffer *ret_by
 	return result;
 }
 
+/* In steps of the four bytes that an entry has. */
+static int write_tables(const struct delta_tables *tables, struct buffer *ret_bytes, struct error *error)
+{
+	uint64_t last = 0;
+	int result = delta_number_write(ret_bytes, tables->count, error);
+	for (size_t i = 0; result == 0 && i < tables->count; i++) {
+		result = delta_number_write(ret_bytes, (tables->list[i] - last) / 4, error);
+		last = tables->list[i];
+	}
+	return result;
+}
+
 int delta_maps_write(const struct delta_maps *maps, struct buffer *ret_bytes, struct error *error)
 {
 	const struct delta_shifts none = {0};
@@ -61,13 +73,15 @@ int delta_maps_write(const struct delta_maps *maps, struct buffer *ret_bytes, st
 			result = write_regions(map->regions[side], map->region_counts[side], ret_bytes, error);
 		if (result == 0)
 			result = write_shifts(&map->shifts, ret_bytes, error);
+		if (result == 0)
+			result = write_tables(&map->tables[DELTA_OLD], ret_bytes, error);
 	}
 	return result;
 }
 
 struct reader {
 	const uint8_t *at, *end;
-	size_t regions_left, shifts_left;
+	size_t regions_left, shifts_left, tables_left;
 };
 
 static bool take(struct reader *reader, uint64_t *ret_number)
@@ -138,6 +152,28 @@ static int read_shifts(struct reader *reader, struct delta_shifts *shifts, struc
 	return 0;
 }
 
+static int read_tables(struct reader *reader, struct delta_map *map, struct error *error)
+{
+	struct delta_tables *tables = &map->tables[DELTA_OLD];
+	uint64_t count = 0, at = 0, step = 0;
+
+	if (!take(reader, &count) || count > reader->tables_left || count > (uint64_t)(reader->end - reader->at))
+		return REFUSE(error, "a map of the delta has too many tables");
+	reader->tables_left -= (size_t)count;
+	if (count == 0)
+		return 0;
+	tables->list = calloc((size_t)count, sizeof(*tables->list));
+	if (tables->list == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the maps of a delta");
+	for (size_t i = 0; i < count; i++) {
+		if (!take(reader, &step) || step > (INT64_MAX - at) / 4)
+			return REFUSE(error, "the tables in a map of the delta are nowhere");
+		tables->list[i] = at += 4 * step;
+	}
+	tables->count = (size_t)count;
+	return delta_map_move_tables(map, error);
+}
+
 static int read_map(struct reader *reader, struct delta_map *map, struct error *error)
 {
 	uint64_t contents[2] = {0};
@@ -149,13 +185,15 @@ static int read_map(struct reader *reader, struct delta_map *map, struct error *
 	int result = read_regions(reader, map, DELTA_OLD, error);
 	if (result == 0)
 		result = read_regions(reader, map, DELTA_NEW, error);
-	return result == 0 ? read_shifts(reader, &map->shifts, error) : result;
+	if (result == 0)
+		result = read_shifts(reader, &map->shifts, error);
+	return result == 0 ? read_tables(reader, map, error) : result;
 }
 
 int delta_maps_read(const uint8_t **at, const uint8_t *end, const size_t counts[2], struct delta_maps *ret_maps,
 		    struct error *error)
 {
-	struct reader reader = {*at, end, DELTA_MAPS_REGIONS_MOST, DELTA_MAPS_SHIFTS_MOST};
+	struct reader reader = {*at, end, DELTA_MAPS_REGIONS_MOST, DELTA_MAPS_SHIFTS_MOST, DELTA_MAPS_TABLES_MOST};
 	CLEANUP(delta_maps_free) struct delta_maps maps = {0};
 	uint64_t count = 0;
 

@@ -12,6 +12,8 @@
 #define ROUNDS 2
 /* References of a file that are looked at. */
 #define PLACES_MOST ((size_t)1 << 24)
+/* Jump tables that are told of. */
+#define TABLES_MOST (DELTA_MAPS_TABLES_MOST / 2)
 
 struct side {
 	uint8_t *bytes; /* of the file; in the shape that is compared */
@@ -141,6 +143,25 @@ static int find_map(struct making *making, struct error *error)
 	return result;
 }
 
+/* In a part the code that speaks of a table may be missing. */
+static int find_tables(struct making *making, struct error *error)
+{
+	struct delta_map *map = &making->map;
+	struct side *old = &making->sides[DELTA_OLD];
+	const struct reference_view view = {.bytes = old->bytes,
+					    .size = old->size,
+					    .regions = map->regions[DELTA_OLD],
+					    .count = map->region_counts[DELTA_OLD]};
+	struct delta_tables *tables = &map->tables[DELTA_OLD];
+
+	int result = read_side(making, DELTA_OLD, error);
+	if (result == 0)
+		result = reference_tables(&view, &tables->list, &tables->count, error);
+	if (tables->count > TABLES_MOST)
+		tables->count = TABLES_MOST;
+	return result == 0 ? delta_map_move_tables(map, error) : result;
+}
+
 /* What is shared is for all maps together to say. */
 static int split_shared(struct making *making, struct delta_ballots *ret_shared, struct error *error)
 {
@@ -242,6 +263,8 @@ int delta_map_make(const struct delta_map_files *files, struct delta_map *ret_ma
 	result = find_map(&making, error);
 	if (result == 0)
 		result = split_shared(&making, &shared, error);
+	if (result == 0 && files->are_cut)
+		result = find_tables(&making, error);
 	drop_lasting(&making.map);
 	if (result == 0)
 		result = is_worth_it(&making, &is_worth, error);

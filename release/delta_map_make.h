@@ -9,6 +9,7 @@
 /* The two files, read as often as it takes. */
 struct delta_map_files {
 	size_t sizes[2];
+	bool are_cut; /* more parts than one will have a share of them */
 	int (*read)(void *context, enum delta_side side, uint8_t *bytes, struct error *error);
 	void *context;
 };

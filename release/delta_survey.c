@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/crew.h"
+#include "release/delta.h"
 #include "release/delta_map_make.h"
 #include "release/delta_match.h"
 #include "release/executable.h"
@@ -109,6 +110,8 @@ static int make_map(const struct survey *survey, struct delta_map *map, struct d
 	struct pair pair = {survey, &whose};
 	const struct delta_map_files files = {
 		.sizes = {(size_t)size_of(survey, map, DELTA_OLD), (size_t)size_of(survey, map, DELTA_NEW)},
+		.are_cut = size_of(survey, map, DELTA_OLD) > DELTA_PREFIX_MOST ||
+			   size_of(survey, map, DELTA_NEW) > DELTA_PLAIN_MOST,
 		.read = read_whole,
 		.context = &pair,
 	};
@@ -151,6 +154,7 @@ static int gather(struct survey *survey, struct delta_maps *ret_maps, struct err
 	const size_t counts[2] = {survey->sides[DELTA_OLD]->manifest->content_count,
 				  survey->sides[DELTA_NEW]->manifest->content_count};
 	size_t regions_left = DELTA_MAPS_REGIONS_MOST, shifts_left = DELTA_MAPS_SHIFTS_MOST;
+	size_t tables_left = DELTA_MAPS_TABLES_MOST;
 	int result = 0;
 
 	ret_maps->shared = calloc(1, sizeof(*ret_maps->shared));
@@ -161,10 +165,12 @@ static int gather(struct survey *survey, struct delta_maps *ret_maps, struct err
 	for (size_t i = 0; result == 0 && i < survey->count && ret_maps->count < DELTA_MAPS_MOST; i++) {
 		struct delta_map *map = &survey->maps[i];
 		size_t regions = map->region_counts[DELTA_OLD] + map->region_counts[DELTA_NEW];
-		if (regions == 0 || regions > regions_left || map->shifts.count > shifts_left)
+		if (regions == 0 || regions > regions_left || map->shifts.count > shifts_left ||
+		    map->tables[DELTA_OLD].count > tables_left)
 			continue;
 		regions_left -= regions;
 		shifts_left -= map->shifts.count;
+		tables_left -= map->tables[DELTA_OLD].count;
 		result = delta_maps_add(ret_maps, map, counts, error);
 	}
 	return result;

@@ -260,7 +260,7 @@ int reference_walk(const struct reference_view *view, reference_visit *visit, vo
 {
 	CLEANUP(walker_end)
 	struct reference_walker walker = {.view = view, .visit = visit, .context = context, .error = error};
-	int result = 0;
+	int result = reference_add_tables(&walker);
 
 	for (int kind = 0; result == 0 && kind < REFERENCE_KINDS; kind++)
 		for (size_t i = 0; result == 0 && i < view->count; i++)

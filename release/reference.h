@@ -72,6 +72,8 @@ struct reference_view {
 	const struct reference_region *regions;
 	size_t count;
 	bool rewritten;
+	const uint64_t *tables; /* where jump tables begin that code outside the view speaks of */
+	size_t table_count;
 };
 
 /* May alter what the reference is made of, by one of the two below. */
@@ -80,6 +82,10 @@ typedef void reference_visit(void *context, const struct reference *reference);
 /* Every reference in the view, once. What a piece of a file is rewritten to depends on where it begins and ends. */
 int reference_walk(const struct reference_view *view, reference_visit *visit, void *context,
 		   struct error *error) MUST_CHECK;
+
+/* Where jump tables begin, ascending: of a whole file. Caller frees. */
+int reference_tables(const struct reference_view *view, uint64_t **ret_tables, size_t *ret_count,
+		     struct error *error) MUST_CHECK;
 
 /* From the file's own shape to the rewritten one, as if the reference led to `target`. */
 void reference_write(const struct reference *reference, uint64_t target);

@@ -38,6 +38,14 @@ static int add_table(struct reference_walker *walker, uint64_t address)
 	return 0;
 }
 
+int reference_add_tables(struct reference_walker *walker)
+{
+	int result = 0;
+	for (size_t i = 0; result == 0 && i < walker->view->table_count; i++)
+		result = add_table(walker, walker->view->tables[i]);
+	return result;
+}
+
 int reference_walk_x86(struct reference_walker *walker, const struct reference_region *region)
 {
 	struct reference_span span = reference_cut(walker->view, region);
@@ -203,5 +211,45 @@ int reference_walk_jumps(struct reference_walker *walker, const struct reference
 			size = (size_t)(walker->tables[next] - table);
 		walk_table(walker, span.bytes + (table - span.address), size, table);
 	}
+	return 0;
+}
+
+static void visit_nothing(void *context, const struct reference *reference)
+{
+	(void)context, (void)reference;
+}
+
+/* It has an entry. */
+static bool is_table(const struct reference_view *view, uint64_t table)
+{
+	for (size_t i = 0; i < view->count; i++) {
+		struct reference_span span = reference_cut(view, &view->regions[i]);
+		if (view->regions[i].kind == REFERENCE_JUMPS && table >= span.address &&
+		    table - span.address + ENTRY_SIZE <= span.size)
+			return is_code(view, reference_word(span.bytes + (table - span.address)) + (uint32_t)table);
+	}
+	return false;
+}
+
+int reference_tables(const struct reference_view *view, uint64_t **ret_tables, size_t *ret_count, struct error *error)
+{
+	struct reference_walker walker = {.view = view, .visit = visit_nothing, .error = error};
+	size_t count = 0;
+	int result = 0;
+
+	for (size_t i = 0; result == 0 && i < view->count; i++)
+		if (view->regions[i].kind == REFERENCE_X86_64)
+			result = reference_walk_x86(&walker, &view->regions[i]);
+	if (result < 0) {
+		free(walker.tables);
+		return result;
+	}
+	if (walker.table_count > 0)
+		qsort(walker.tables, walker.table_count, sizeof(*walker.tables), by_address);
+	for (size_t i = 0; i < walker.table_count; i++)
+		if ((i == 0 || walker.tables[i] != walker.tables[i - 1]) && is_table(view, walker.tables[i]))
+			walker.tables[count++] = walker.tables[i];
+	*ret_tables = walker.tables;
+	*ret_count = count;
 	return 0;
 }

@@ -37,6 +37,8 @@ void reference_put_long(uint8_t *at, uint64_t number);
 /* Visits; returns the address that the file's own shape leads to. For the forms of 32 bits. */
 uint64_t reference_meet(const struct reference_walker *walker, struct reference reference);
 
+/* Those that the view names. */
+int reference_add_tables(struct reference_walker *walker) MUST_CHECK;
 int reference_walk_x86(struct reference_walker *walker, const struct reference_region *region) MUST_CHECK;
 int reference_walk_aarch64(struct reference_walker *walker, const struct reference_region *region) MUST_CHECK;
 int reference_walk_jumps(struct reference_walker *walker, const struct reference_region *region) MUST_CHECK;

@@ -242,23 +242,25 @@ static void bounds(void **state)
 		const char *why;
 	} indexes[] = {
 		{"", 0, "delta"},
-		{"\xff\xff\xff\xff\x7f", 5, "delta"},                              /* so many maps */
-		{"\x01\xff\xff\xff\x7f", 5, "delta"},                              /* so many shifts for all */
-		{"\x01\x00\x00\x00\x41", 5, "delta"},                              /* so many regions */
-		{"\x01\x00\x00\x00\x01\x0b\x00\x01\x00\x00", 10, "delta"},         /* a region of no kind */
-		{"\x01\x00\x00\x00\x01\x00\x01\x01\x00\x00", 10, "delta"},         /* one before the file */
-		{"\x01\x00\xff\x7f\x00\x00\x00\x00", 8, "delta"},                  /* a map of no content */
-		{"\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 12, "delta"}, /* two of one */
-		{"\x01\x00\x00\x00\x00\x00\xff\xff\xff\x7f", 10, "delta"},         /* so many shifts */
-		{"\x01\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00", 11, "delta"},     /* out of order */
-		{"\x01\x00\x00\x00\x00\x00\x02\x00\x01\x00", 10, "delta"},         /* ends in them */
-		{"\x00\xff\xff\xff\xff\x7f", 6, "delta"},                          /* so many parts */
-		{"\x00\x01", 2, "delta"},                                          /* ends early */
-		{"\x00\x01\x09\x00\x01", 5, "delta"},                              /* a shape that is none */
-		{"\x00\x01\x00\x00\x00", 5, "delta"},                              /* makes nothing */
-		{"\x00\x01\x00\x00\x01\x04", 6, "delta"},                          /* backwards from the first */
-		{"\x00\x01\x00\x00\x01\xfc\x7f", 7, "delta"},                      /* a content that is not there */
-		{"\x00\x00\x00", 3, "delta"},                                      /* goes on */
+		{"\xff\xff\xff\xff\x7f", 5, "delta"},                                      /* so many maps */
+		{"\x01\xff\xff\xff\x7f", 5, "delta"},                                      /* so many shifts for all */
+		{"\x01\x00\x00\x00\x41", 5, "delta"},                                      /* so many regions */
+		{"\x01\x00\x00\x00\x01\x0b\x00\x01\x00\x00", 10, "delta"},                 /* a region of no kind */
+		{"\x01\x00\x00\x00\x01\x00\x01\x01\x00\x00", 10, "delta"},                 /* one before the file */
+		{"\x01\x00\xff\x7f\x00\x00\x00\x00", 8, "delta"},                          /* a map of no content */
+		{"\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 14, "delta"}, /* two of one */
+		{"\x01\x00\x00\x00\x00\x00\xff\xff\xff\x7f", 10, "delta"},                 /* so many shifts */
+		{"\x01\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00", 11, "delta"},             /* out of order */
+		{"\x01\x00\x00\x00\x00\x00\x02\x00\x01\x00", 10, "delta"},                 /* ends in them */
+		{"\x01\x00\x00\x00\x00\x00\x00\xff\xff\xff\x7f", 11, "delta"},             /* so many tables */
+		{"\x01\x00\x00\x00\x00\x00\x00\x01\xff\xff\xff\xff\xff\xff\xff\xff\x7f", 17, "delta"}, /* nowhere */
+		{"\x00\xff\xff\xff\xff\x7f", 6, "delta"},     /* so many parts */
+		{"\x00\x01", 2, "delta"},                     /* ends early */
+		{"\x00\x01\x09\x00\x01", 5, "delta"},         /* a shape that is none */
+		{"\x00\x01\x00\x00\x00", 5, "delta"},         /* makes nothing */
+		{"\x00\x01\x00\x00\x01\x04", 6, "delta"},     /* backwards from the first */
+		{"\x00\x01\x00\x00\x01\xfc\x7f", 7, "delta"}, /* a content that is not there */
+		{"\x00\x00\x00", 3, "delta"},                 /* goes on */
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(indexes); i++)
 		assert_refused(read_index(&releases, (const uint8_t *)indexes[i].bytes, indexes[i].size, &error),

@@ -24,6 +24,14 @@ static struct delta_map shifting_map(const uint8_t *bytes, size_t size)
 	}
 	map.shifts.list = calloc(1, sizeof(*map.shifts.list));
 	map.shifts.list[0].shift = 4096;
+	CLEANUP(free_pointer) uint8_t *copy = malloc(size);
+	struct error error;
+	memcpy(copy, bytes, size);
+	const struct reference_view view = {
+		.bytes = copy, .size = size, .regions = map.regions[DELTA_OLD], .count = map.region_counts[DELTA_OLD]};
+	assert_done(reference_tables(&view, &map.tables[DELTA_OLD].list, &map.tables[DELTA_OLD].count, &error));
+	assert_memory_equal(copy, bytes, size);
+	assert_done(delta_map_move_tables(&map, &error));
 	return map;
 }
 
@@ -51,7 +59,7 @@ static void real_executables(void **state)
 {
 	(void)state;
 	glob_t found;
-	size_t seen = 0;
+	size_t seen = 0, tables = 0;
 	assert_int_equal(glob("/proc/self/exe", 0, NULL, &found), 0);
 	glob("/usr/lib/*-linux-gnu/lib[abcp]*.so.*", GLOB_APPEND, NULL, &found);
 	glob("/usr/bin/[abc]*", GLOB_APPEND, NULL, &found);
@@ -64,6 +72,7 @@ static void real_executables(void **state)
 			continue;
 		CLEANUP(delta_map_free) struct delta_map map = shifting_map(file.data, file.size);
 		assert_true(map.region_counts[DELTA_NEW] > 0);
+		tables += map.tables[DELTA_NEW].count;
 		comes_back(&map, file.data, 0, file.size);
 		comes_back(&map, file.data, 0, file.size / 3);
 		comes_back(&map, file.data, file.size / 3 + 1, file.size / 2);
@@ -72,6 +81,9 @@ static void real_executables(void **state)
 	}
 	globfree(&found);
 	assert_true(seen > 0);
+#ifdef __x86_64__
+	assert_true(tables > 0);
+#endif
 }
 
 static size_t patch_size(const uint8_t *old, size_t old_size, const uint8_t *new, size_t new_size)
@@ -152,6 +164,10 @@ static struct delta_maps make_maps(const struct program *old, const struct progr
 	struct delta_map map = make_map(old->bytes, old->size, new->bytes, new->size);
 	struct error error;
 	const size_t counts[2] = {7, 9};
+	map.tables[DELTA_OLD] = (struct delta_tables){calloc(3, sizeof(uint64_t)), 3};
+	for (size_t i = 0; i < 3; i++)
+		map.tables[DELTA_OLD].list[i] = PROGRAM_ADDRESS + program_function(100 * i, 0);
+	assert_done(delta_map_move_tables(&map, &error));
 	map.contents[DELTA_OLD] = 6;
 	map.contents[DELTA_NEW] = 8;
 	assert_done(delta_maps_add(&maps, &map, counts, &error));
@@ -161,9 +177,16 @@ static struct delta_maps make_maps(const struct program *old, const struct progr
 	return maps;
 }
 
+static void same_tables(const struct delta_tables *a, const struct delta_tables *b)
+{
+	assert_int_equal(a->count, b->count);
+	assert_memory_equal(a->list, b->list, a->count * sizeof(*a->list));
+}
+
 static void same_map(const struct delta_map *a, const struct delta_map *b)
 {
 	for (int side = 0; side < 2; side++) {
+		same_tables(&a->tables[side], &b->tables[side]);
 		assert_int_equal(a->contents[side], b->contents[side]);
 		assert_int_equal(a->region_counts[side], b->region_counts[side]);
 		for (size_t i = 0; i < a->region_counts[side]; i++) {
