@@ -255,11 +255,12 @@ static int read_bytes(void *context, void *room, size_t size, size_t *ret_got, s
 	struct jsonio_bytes *left = context;
 	size_t got = left->size < size ? left->size : size;
 
-	if (got > 0)
-		memcpy(room, left->at, got);
+	*ret_got = got;
+	if (got == 0)
+		return 0; /* of nothing at all there is not even an address */
+	memcpy(room, left->at, got);
 	left->at += got;
 	left->size -= got;
-	*ret_got = got;
 	return 0;
 }
 
