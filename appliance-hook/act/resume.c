@@ -101,7 +101,6 @@ static int go_on(struct run *run, struct error *error)
 	struct error why = {0};
 	bool blamed = false;
 
-	run->booting = false;
 	if (state->stage == JOURNAL_ROLLING_BACK)
 		return back(run, "", ROLLBACK_BLAMELESS, error);
 	run->end_ticks = run_ticks_at(state->run.end);
@@ -255,10 +254,12 @@ static int resume(const struct layout *layout, int wait_ms, enum caller caller, 
 	if (!journal_stage_is_open(state->stage)) {
 		status = say_quiet(layout, state, &report);
 	} else {
-		run.booting = run.restarted && units_start_later(layout->settings);
+		run.booting = caller == BY_COMMAND && run.restarted && units_start_later(layout->settings);
 		status = point_pass("act.resume.begin", error);
 		if (status == 0)
 			status = finish(&run, report.version, caller, &report.goes_on, error);
+		/* A way back, too, may have been left to a watcher. */
+		report.goes_on = report.goes_on || journal_stage_is_open(state->stage);
 		if (status == 0)
 			status = say_end(&run, &report, error);
 	}

@@ -50,6 +50,17 @@ static bool was_restarted(const struct run *run)
 	return journal_step_begun(run_now(run), "back-reboot") && !needs_restart(run);
 }
 
+/* Before the product's units at boot all is put back but what these have a part in; the rest is a watcher's. */
+static bool was_handed_over(const struct run *run)
+{
+	return journal_step_is_ok(run_now(run), "back-boot");
+}
+
+static bool is_put_back(const struct run *run)
+{
+	return was_restarted(run) || was_handed_over(run);
+}
+
 static bool was_touched(const struct run *run)
 {
 	const struct journal_run *now = run_now(run);
@@ -59,7 +70,7 @@ static bool was_touched(const struct run *run)
 
 static bool needs_stop(const struct run *run)
 {
-	return !run->booting && was_touched(run) && !was_restarted(run);
+	return !run->booting && was_touched(run) && !is_put_back(run);
 }
 
 static bool needs_start(const struct run *run)
@@ -72,7 +83,7 @@ static bool needs_hook(const struct run *run)
 {
 	const struct journal_run *now = run_now(run);
 
-	return (now->requested || journal_step_begun(now, "pre-switch")) && !was_restarted(run);
+	return (now->requested || journal_step_begun(now, "pre-switch")) && !is_put_back(run);
 }
 
 /* The snapshot was whole, and something that may write began after it. */
@@ -80,7 +91,7 @@ static bool needs_data(const struct run *run)
 {
 	const struct journal_run *now = run_now(run);
 
-	if (was_restarted(run))
+	if (is_put_back(run))
 		return false;
 	if (now->requested)
 		return now->restore;
@@ -89,7 +100,12 @@ static bool needs_data(const struct run *run)
 
 static bool needs_switch(const struct run *run)
 {
-	return !was_restarted(run);
+	return !is_put_back(run);
+}
+
+static bool needs_watcher(const struct run *run)
+{
+	return run->booting && was_touched(run);
 }
 
 static bool needs_health(const struct run *run)
@@ -137,7 +153,12 @@ static int verify(struct run *run, struct error *error)
 /* Where the machine came back on it, it was looked at already. */
 static bool needs_verify(const struct run *run)
 {
-	return run->restarted && !journal_step_is_ok(run_now(run), "boot");
+	return run->restarted && !journal_step_is_ok(run_now(run), "boot") && !was_handed_over(run);
+}
+
+static int hand_over(struct run *run, struct error *error)
+{
+	return watcher_arm(run->layout, run->journal, run_now(run)->upgrade, error);
 }
 
 static int start(struct run *run, struct error *error)
@@ -163,6 +184,7 @@ static const struct step {
 	{"back-data", needs_data, restore_data, false},
 	{"back-reboot", needs_restart, NULL, false},
 	{"back-verify", needs_verify, verify, false},
+	{"back-boot", needs_watcher, hand_over, true},
 	{"back-start", needs_start, start, false},
 	{"back-health", needs_health, health, false},
 };
@@ -196,6 +218,9 @@ static int walk(struct run *run, struct error *ret_first)
 		struct error why = {0};
 		int status = 0;
 		before = before && steps[i].run;
+		/* What could not be put back is told at once. */
+		if (result < 0 && steps[i].run == hand_over)
+			continue;
 		if (steps[i].applies(run))
 			status = do_step(run, &steps[i], &why);
 		else if (before)
@@ -272,6 +297,8 @@ int rollback_finish(struct run *run, const char *reason, enum rollback_blame bla
 		log_write(LOG_LEVEL_ERROR, "%s: INCONSISTENT: %s", run_now(run)->upgrade, sentence);
 		return end(run, JOURNAL_INCONSISTENT, sentence, blame, error);
 	}
+	if (run->booting && was_handed_over(run))
+		return 0;
 	int status = end(run, JOURNAL_ROLLED_BACK, sentence, blame, error);
 	/* What the fallback of an earlier commit may still need stays. */
 	if (status == 0 && (snapshot_trim(run->layout, journal_state(run->journal)->fallback_snapshot, &why) < 0 ||

@@ -9,7 +9,7 @@ enum rollback_blame { ROLLBACK_BLAMELESS, ROLLBACK_QUARANTINE };
 /* Brings the open run to rolled-back, or to inconsistent when that fails too: units, the release's `undo`, code, the
  * snapshot of the data, health. Every step asks what stands, so an interrupted one is simply called again. An error
  * means that not even the outcome could be written down: the state stays open and the watcher or `resume` tries again.
- */
+ * At boot, before the product's units, it stays open without an error: a watcher asks for health once they run. */
 int rollback_finish(struct run *run, const char *reason, enum rollback_blame blame, struct error *error) MUST_CHECK;
 
 struct rollback_request {
