@@ -24,9 +24,9 @@
 #define DELTA_NAME_MOST   (3 * MANIFEST_NAME_MOST + 32)
 
 /* Memory of delta_make beside manifests, and of delta_apply beside these and 24 MiB of maps: parts wait for one another
- * rather than exceed it. One part alone is always made or applied: it takes 208 MiB to apply at the very most. */
+ * rather than exceed it. One part alone is always made or applied, which takes no more. */
 #define DELTA_MAKE_MEMORY  ((size_t)960 * 1024 * 1024)
-#define DELTA_APPLY_MEMORY ((size_t)176 * 1024 * 1024)
+#define DELTA_APPLY_MEMORY ((size_t)208 * 1024 * 1024)
 
 /* "P/deltas/OLD..NEW.delta" and "….manifest". */
 enum delta_target { DELTA_WHOLE, DELTA_HEAD };

@@ -13,6 +13,9 @@
 #include "release/delta_frame.h"
 #include "release/delta_number.h"
 
+/* What a part may take beside its bytes without being looked at first. */
+#define LARGE ((size_t)16 * 1024 * 1024)
+
 struct delta {
 	int fd;
 	const struct manifest *old, *new;
@@ -206,6 +209,11 @@ static int restore_plain(const struct delta *delta, const struct delta_part *par
 	return result;
 }
 
+static int no_memory(struct error *error)
+{
+	return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to apply a delta");
+}
+
 static int apply_part(const struct applying *applying, const struct delta_deliver *deliver, size_t index,
 		      const struct sides *sides, struct error *error)
 {
@@ -224,18 +232,39 @@ static int apply_part(const struct applying *applying, const struct delta_delive
 	return result < 0 ? result : delta_deliver_part(deliver, part, sides->plain, error);
 }
 
-/* What else the part takes while it is made stands behind the pieces of its block, which are never touched there. */
-static size_t block_size(const struct delta *delta, size_t index)
+static size_t larger(size_t a, size_t b)
 {
-	const struct delta_part *part = &delta->plan.parts[index];
-	uint8_t first = 0;
-	struct error ignored;
-	/* Not hashed yet: a lie here is one about memory, and told when it is. */
-	bool frame = part->stored > 0 && read_at(delta->fd, delta->offsets[index], &first, 1, &ignored) == 0;
+	return a > b ? a : b;
+}
 
-	return DELTA_DELIVER_ROOM + (size_t)(part->prefix + part->plain + part->stored) +
-	       (part->rewritten ? REFERENCE_MEMORY : 0) +
-	       (frame ? delta_frame_read_memory(first, (size_t)part->prefix) : 0);
+/* How much the frame of a large part will take by itself: mostly far less than it could. */
+static int look_ahead(struct applying *applying, size_t index, size_t *ret_left, struct error *error)
+{
+	const struct delta *delta = applying->delta;
+	const struct delta_part *part = &delta->plan.parts[index];
+	uint8_t *stored = crew_memory_borrow(&applying->memory, (size_t)part->stored);
+
+	if (stored == NULL)
+		return no_memory(error);
+	int result = read_hashed(delta->fd, delta->offsets[index], stored, (size_t)part->stored, part->hash, error);
+	if (result == 0)
+		result = delta_frame_left(stored, (size_t)part->stored, (size_t)part->prefix, (size_t)part->plain,
+					  ret_left, error);
+	crew_memory_return(&applying->memory, stored);
+	return result;
+}
+
+/* Maps and frame take theirs one after the other: it stands behind the pieces of the block, where nobody touches it. */
+static int size_block(struct applying *applying, size_t index, size_t *ret_size, struct error *error)
+{
+	const struct delta_part *part = &applying->delta->plan.parts[index];
+	size_t left = part->plain > 0 ? delta_frame_left_most((size_t)part->prefix) : 0;
+
+	int result = left > LARGE ? look_ahead(applying, index, &left, error) : 0;
+	if (result == 0)
+		*ret_size = DELTA_DELIVER_ROOM + (size_t)(part->prefix + part->plain + part->stored) +
+			    larger(left, part->rewritten ? REFERENCE_MEMORY : 0);
+	return result;
 }
 
 static int work(void *context, size_t worker UNUSED, size_t index, struct error *error)
@@ -248,12 +277,16 @@ static int work(void *context, size_t worker UNUSED, size_t index, struct error 
 
 	if (!delta_deliver_wanted(&deliver, part))
 		return 0;
-	uint8_t *block = crew_memory_borrow(&applying->memory, block_size(delta, index));
+	size_t size = 0;
+	int result = size_block(applying, index, &size, error);
+	if (result < 0)
+		return result;
+	uint8_t *block = crew_memory_borrow(&applying->memory, size);
 	if (block == NULL)
-		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to apply a delta");
+		return no_memory(error);
 	const struct sides sides = cut_block(part, block);
 	deliver.room = sides.room;
-	int result = apply_part(applying, &deliver, index, &sides, error);
+	result = apply_part(applying, &deliver, index, &sides, error);
 	crew_memory_return(&applying->memory, block);
 	return result;
 }

@@ -193,17 +193,29 @@ static size_t keep_prefix(struct blob_prefix prefix, const struct copies *copies
 	return size;
 }
 
-/* What is left of the prefix; both sides do it alike. */
-static int split_prefix(struct halves *halves, struct blob_prefix prefix, struct error *error)
+/* The copies by `from`. */
+static int sort_copies(const struct copies *copies, struct copy **ret_sorted, struct error *error)
 {
-	const struct copies *copies = &halves->copies;
-	CLEANUP(free_pointer) struct copy *sorted = calloc(copies->count + 1, sizeof(*sorted));
+	struct copy *sorted = calloc(copies->count + 1, sizeof(*sorted));
 
 	if (sorted == NULL)
 		return no_memory(error);
 	if (copies->count > 0)
 		memcpy(sorted, copies->list, copies->count * sizeof(*sorted));
 	qsort(sorted, copies->count, sizeof(*sorted), by_from);
+	*ret_sorted = sorted;
+	return 0;
+}
+
+/* What is left of the prefix; both sides do it alike. */
+static int split_prefix(struct halves *halves, struct blob_prefix prefix, struct error *error)
+{
+	const struct copies *copies = &halves->copies;
+	CLEANUP(free_pointer) struct copy *sorted = NULL;
+
+	int result = sort_copies(copies, &sorted, error);
+	if (result < 0)
+		return result;
 	halves->prefix_size = keep_prefix(prefix, copies, sorted, NULL);
 	if (halves->prefix_size > DELTA_FRAME_LEFT)
 		return error_set(error, ERROR_DATA, "length", "a part of the delta leaves more than any may");
@@ -369,20 +381,32 @@ int delta_frame_make(struct blob_prefix prefix, const void *plain, size_t size, 
 			  false, ret_stored, error);
 }
 
-/* Of the prefix, where something is copied. */
-static size_t most_left(size_t prefix_size)
+size_t delta_frame_left_most(size_t prefix_size)
 {
 	return prefix_size < DELTA_FRAME_LEFT ? prefix_size : DELTA_FRAME_LEFT;
 }
 
-size_t delta_frame_read_memory(uint8_t first, size_t prefix_size)
-{
-	return first == 0 ? 0 : most_left(prefix_size);
-}
-
 size_t delta_frame_memory(size_t prefix_size, size_t size)
 {
-	return most_left(prefix_size) + size + blob_patch_memory(prefix_size, size);
+	return delta_frame_left_most(prefix_size) + size + blob_patch_memory(prefix_size, size);
+}
+
+int delta_frame_left(const void *stored, size_t size, size_t prefix_size, size_t plain_size, size_t *ret_left,
+		     struct error *error)
+{
+	CLEANUP(halves_end) struct halves halves = {0};
+	CLEANUP(free_pointer) struct copy *sorted = NULL;
+	const uint8_t *at = stored;
+
+	int result = read_copies(&at, at + size, prefix_size, plain_size, &halves.copies, error);
+	if (result == 0)
+		result = sort_copies(&halves.copies, &sorted, error);
+	if (result < 0)
+		return result;
+	*ret_left = halves.copies.count == 0
+			    ? 0
+			    : keep_prefix((struct blob_prefix){NULL, prefix_size}, &halves.copies, sorted, NULL);
+	return 0;
 }
 
 int delta_frame_read(struct blob_prefix prefix, const void *stored, size_t size, void *ret_plain, size_t plain_size,

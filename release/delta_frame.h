@@ -9,12 +9,15 @@
 /* Appends. */
 int delta_frame_make(struct blob_prefix prefix, const void *plain, size_t size, struct buffer *ret_stored,
 		     struct error *error) MUST_CHECK;
-/* Bytes that delta_frame_make takes at most while it works, without prefix, plain and result; and delta_frame_read,
- * where `first` is the first of the stored bytes: 0 where nothing is copied. What is left of the prefix is at most
- * DELTA_FRAME_LEFT, else nothing is copied. */
-#define DELTA_FRAME_LEFT ((size_t)48 * 1024 * 1024)
+/* Bytes that delta_frame_make takes at most while it works, without prefix, plain and result. */
 size_t delta_frame_memory(size_t prefix_size, size_t size);
-size_t delta_frame_read_memory(uint8_t first, size_t prefix_size);
+
+/* What delta_frame_read takes beside these is what is left of the prefix: at most so much, else nothing is copied, */
+#define DELTA_FRAME_LEFT ((size_t)48 * 1024 * 1024)
+size_t delta_frame_left_most(size_t prefix_size);
+/* and by these stored bytes exactly so much. */
+int delta_frame_left(const void *stored, size_t size, size_t prefix_size, size_t plain_size, size_t *ret_left,
+		     struct error *error) MUST_CHECK;
 /* Exactly `plain_size` bytes into ret_plain. A prefix with wrong bytes gives wrong bytes, never more of them.
  * ERROR_DATA "format", "length", "delta". */
 int delta_frame_read(struct blob_prefix prefix, const void *stored, size_t size, void *ret_plain, size_t plain_size,
