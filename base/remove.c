@@ -43,20 +43,31 @@ static int move_up(int directory, const char *name, struct removal *removal, str
 			       name);
 }
 
-static int remove_one(int directory, const char *name, int depth, struct removal *removal, struct error *error)
+/* All but a folder. */
+static int remove_plain(int directory, const char *name, bool *ret_is_folder, struct error *error)
 {
 	if (fault_point("file.remove") < 0)
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "remove", "%s cannot be removed", name);
-	if (unlinkat(directory, name, 0) == 0 || errno == ENOENT)
-		return 0;
-	if (errno != EISDIR && errno != EPERM)
+	bool gone = unlinkat(directory, name, 0) == 0 || errno == ENOENT;
+	if (!gone && errno != EISDIR && errno != EPERM)
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "remove", "%s cannot be removed", name);
+	*ret_is_folder = !gone;
+	return 0;
+}
+
+static int remove_one(int directory, const char *name, int depth, struct removal *removal, struct error *error)
+{
+	bool is_folder = false;
+	int status = remove_plain(directory, name, &is_folder, error);
+
+	if (status < 0 || !is_folder)
+		return status;
 	if (depth > REMOVE_DEPTH_MOST)
 		return move_up(directory, name, removal, error);
 	int fd = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "remove", "%s cannot be opened to remove it", name);
-	int status = remove_entries(fd, depth + 1, removal, error);
+	status = remove_entries(fd, depth + 1, removal, error);
 	if (status == 0 && unlinkat(directory, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		status = error_set_errno(error, ERROR_CANNOT_CREATE, "remove", "%s cannot be removed", name);
 	return status;
@@ -109,14 +120,12 @@ static int remove_below(int directory, const char *name, struct removal *removal
 int file_remove_tree_at(int directory, const char *name, struct error *error)
 {
 	struct removal removal = {.top = -1};
+	bool is_folder = false;
+	int status = remove_plain(directory, name, &is_folder, error);
 
-	if (fault_point("file.remove") < 0)
-		return error_set_errno(error, ERROR_CANNOT_CREATE, "remove", "%s cannot be removed", name);
-	if (unlinkat(directory, name, 0) == 0 || errno == ENOENT)
-		return 0;
-	if (errno != EISDIR && errno != EPERM)
-		return error_set_errno(error, ERROR_CANNOT_CREATE, "remove", "%s cannot be removed", name);
-	int status = remove_below(directory, name, &removal, error);
+	if (status < 0 || !is_folder)
+		return status;
+	status = remove_below(directory, name, &removal, error);
 	file_close(&removal.top);
 	if (status == 0 && unlinkat(directory, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		status = error_set_errno(error, ERROR_CANNOT_CREATE, "remove", "%s cannot be removed", name);

@@ -22,10 +22,27 @@ static void free_decompressor(ZSTD_DCtx **decompressor)
 	ZSTD_freeDCtx(*decompressor);
 }
 
+/* With the settings that it has; appends. */
+static int compress(ZSTD_CCtx *compressor, const void *plain, size_t size, struct buffer *ret_stored,
+		    struct error *error)
+{
+	const size_t bound = ZSTD_compressBound(size);
+	uint8_t *room = NULL;
+	int result = buffer_reserve(ret_stored, bound, &room, error);
+
+	if (result < 0)
+		return result;
+	size_t code = ZSTD_compress2(compressor, room, bound, plain, size);
+	if (ZSTD_isError(code))
+		return error_set(error, ERROR_CANNOT_CREATE, "zstd", "zstd does not compress: %s",
+				 ZSTD_getErrorName(code));
+	buffer_commit(ret_stored, code);
+	return 0;
+}
+
 int blob_compress(const void *plain, size_t size, struct buffer *ret_stored, struct error *error)
 {
 	CLEANUP(free_compressor) ZSTD_CCtx *compressor = ZSTD_createCCtx();
-	uint8_t *room = NULL;
 
 	if (compressor == NULL)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to compress");
@@ -39,15 +56,7 @@ int blob_compress(const void *plain, size_t size, struct buffer *ret_stored, str
 		code = ZSTD_CCtx_setParameter(compressor, ZSTD_c_contentSizeFlag, 1);
 	if (ZSTD_isError(code))
 		return error_set(error, ERROR_BUG, "zstd", "zstd refuses its settings: %s", ZSTD_getErrorName(code));
-	size_t bound = ZSTD_compressBound(size);
-	int result = buffer_reserve(ret_stored, bound, &room, error);
-	if (result < 0)
-		return result;
-	code = ZSTD_compress2(compressor, room, bound, plain, size);
-	if (ZSTD_isError(code))
-		return error_set(error, ERROR_BUG, "zstd", "zstd does not compress: %s", ZSTD_getErrorName(code));
-	buffer_commit(ret_stored, code);
-	return 0;
+	return compress(compressor, plain, size, ret_stored, error);
 }
 
 int blob_decompress(const void *stored, size_t size, size_t plain_size, struct buffer *ret_plain, struct error *error)
@@ -139,7 +148,6 @@ int blob_patch(struct blob_prefix prefix, const void *plain, size_t size, bool q
 	       struct error *error)
 {
 	CLEANUP(free_compressor) ZSTD_CCtx *compressor = ZSTD_createCCtx();
-	uint8_t *room = NULL;
 
 	if (compressor == NULL)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to make a patch");
@@ -152,16 +160,7 @@ int blob_patch(struct blob_prefix prefix, const void *plain, size_t size, bool q
 		code = ZSTD_CCtx_refPrefix(compressor, prefix.bytes, prefix.size);
 	if (ZSTD_isError(code))
 		return error_set(error, ERROR_BUG, "zstd", "zstd refuses its settings: %s", ZSTD_getErrorName(code));
-	size_t bound = ZSTD_compressBound(size);
-	int result = buffer_reserve(ret_stored, bound, &room, error);
-	if (result < 0)
-		return result;
-	code = ZSTD_compress2(compressor, room, bound, plain, size);
-	if (ZSTD_isError(code))
-		return error_set(error, ERROR_CANNOT_CREATE, "zstd", "zstd makes no patch: %s",
-				 ZSTD_getErrorName(code));
-	buffer_commit(ret_stored, code);
-	return 0;
+	return compress(compressor, plain, size, ret_stored, error);
 }
 
 int blob_unpatch(struct blob_prefix prefix, const void *stored, size_t size, void *ret_plain, size_t plain_size,

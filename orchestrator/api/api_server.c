@@ -121,19 +121,25 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 	*state = peer;
 }
 
-static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned status, struct buffer *text)
+/* Gives it away. */
+static enum MHD_Result send_response(struct MHD_Connection *connection, unsigned status, struct MHD_Response *response,
+				     const char *type)
 {
-	struct MHD_Response *response = MHD_create_response_from_buffer(text->size, text->data, MHD_RESPMEM_MUST_COPY);
+	enum MHD_Result result = MHD_add_response_header(response, "Content-Type", type);
 
-	if (!response)
-		return MHD_NO;
-	enum MHD_Result result = MHD_add_response_header(response, "Content-Type", "application/json");
 	if (result == MHD_YES)
 		result = MHD_add_response_header(response, "Cache-Control", "no-store");
 	if (result == MHD_YES)
 		result = MHD_queue_response(connection, status, response);
 	MHD_destroy_response(response);
 	return result;
+}
+
+static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned status, struct buffer *text)
+{
+	struct MHD_Response *response = MHD_create_response_from_buffer(text->size, text->data, MHD_RESPMEM_MUST_COPY);
+
+	return response ? send_response(connection, status, response, "application/json") : MHD_NO;
 }
 
 /* A file as it is; libmicrohttpd closes it. */
@@ -147,13 +153,7 @@ static enum MHD_Result send_file(struct MHD_Connection *connection, int file)
 		close(file);
 		return MHD_NO;
 	}
-	enum MHD_Result result = MHD_add_response_header(response, "Content-Type", "application/octet-stream");
-	if (result == MHD_YES)
-		result = MHD_add_response_header(response, "Cache-Control", "no-store");
-	if (result == MHD_YES)
-		result = MHD_queue_response(connection, MHD_HTTP_OK, response);
-	MHD_destroy_response(response);
-	return result;
+	return send_response(connection, MHD_HTTP_OK, response, "application/octet-stream");
 }
 
 static enum MHD_Result send_error(struct MHD_Connection *connection, const struct error *failure)
