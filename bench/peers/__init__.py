@@ -22,14 +22,14 @@ def tools():
     return [
         Tool("full, tar + zstd -19", tars.make_full, tars.apply_full, "s d f", rival=False),
         Tool("OSTree new objects", ostree.make_objects, ostree.apply_objects, "s"),
-        Tool("OSTree static delta", ostree.make_delta, ostree.apply_delta, "s", tree_most=400e6),
+        Tool("OSTree static delta", ostree.make_delta, ostree.apply_delta, "s", tree_most=60e6),
         Tool("casync new chunks", casync.make, casync.apply, "s d"),
         Tool("SWUpdate, whole image", swupdate.make, swupdate.install, "f"),
         Tool("RAUC, whole bundle", rauc.make_bundle, rauc.install, "f"),
         Tool("RAUC adaptive, squashfs", rauc.make_squashfs, None, "f"),
         Tool("RAUC adaptive, ext4", rauc.make_ext4, None, "f"),
         Tool("xdelta3 -9 (Mender)", tars.make_xdelta, tars.apply_xdelta, "s d f"),
-        Tool("bsdiff", tars.make_bsdiff, tars.apply_bsdiff, "s d f", tree_most=60e6),
+        Tool("bsdiff", tars.make_bsdiff, tars.apply_bsdiff, "s d f", tree_most=30e6),
         Tool("zstd -19 --patch-from", tars.make_zstd, tars.apply_zstd, "s d f"),
         Tool("zstd -19 file by file", files.make, None, "s d f", rival=False),
     ]
