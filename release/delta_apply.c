@@ -319,16 +319,17 @@ static bool makes(const struct delta *delta, const struct delta_part *part, size
 const char *delta_damaged(const struct delta *delta, int tree, size_t content)
 {
 	CLEANUP(delta_base_close) struct delta_base base = DELTA_BASE(delta->old, tree);
+	CLEANUP(free_pointer) bool *seen = calloc(delta->old->content_count + 1, sizeof(*seen));
 
-	for (size_t p = 0; p < delta->plan.part_count; p++) {
+	for (size_t p = 0; seen != NULL && p < delta->plan.part_count; p++) {
 		const struct delta_part *part = &delta->plan.parts[p];
 		const struct delta_stretch *stretches = &delta->plan.stretches[part->first];
-		size_t last = SIZE_MAX;
-		for (size_t i = 0; makes(delta, part, content) && i < part->olds + part->news; i++) {
+		const size_t count = makes(delta, part, content) ? part->olds + part->news : 0;
+		for (size_t i = 0; i < count; i++) {
 			size_t old = drawn_on(part, stretches, i, content);
-			if (old == DELTA_PATCHED || old == last)
+			if (old == DELTA_PATCHED || seen[old])
 				continue;
-			last = old;
+			seen[old] = true;
 			if (!delta_base_holds(&base, old))
 				return delta->old->entries[delta->old->contents[old].first_entry].path;
 		}

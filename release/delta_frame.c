@@ -307,7 +307,8 @@ static int parse_copies(const uint8_t *at, const uint8_t *end, size_t prefix_siz
 		    !delta_number_take(&at, end, &shift))
 			return REFUSE(error, "the copies of a part end early");
 		uint64_t from = last.from + last.size + gap + delta_number_unfold(shift);
-		if (length == 0 || gap > size - behind || length > size - behind - gap || from > prefix_size ||
+		/* Shorter ones are never made: so many of them would take more than their bytes do. */
+		if (length < COPY_LEAST || gap > size - behind || length > size - behind - gap || from > prefix_size ||
 		    length > prefix_size - from)
 			return REFUSE(error, "a part copies from outside its prefix");
 		last = (struct copy){behind + (size_t)gap, (size_t)length, (size_t)from};

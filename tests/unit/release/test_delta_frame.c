@@ -131,6 +131,7 @@ static void hostile(void **state)
 		{{0, 1, 10000, 0}, 4, "delta"},
 		{{0, 10001, 1, 0}, 4, "delta"},
 		{{0, 0, 0, 0}, 4, "delta"},
+		{{0, 0, 511, 0}, 4, "delta"}, /* shorter than any */
 		{{0, 0, 10000, 2}, 4, "delta"}, /* from 1 on */
 		{{0, 0, 10000, 1}, 4, "delta"}, /* from -1 on */
 		{{0, 0, UINT64_MAX >> 1, 0}, 4, "delta"},
