@@ -12,13 +12,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Passages of the one name that is waited for: of all threads, and of children that were forked since the first of
+#define FAULTS_MOST 2
+
+/* Passages of each name that is waited for: of all threads, and of children that were forked since the first of
  * them. */
 static atomic_uint *passed;
 
-static void share_count(void)
+static void share_counts(void)
 {
-	void *page = mmap(NULL, sizeof *passed, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *page =
+		mmap(NULL, FAULTS_MOST * sizeof *passed, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	passed = page == MAP_FAILED ? NULL : page;
 }
@@ -41,28 +44,41 @@ static void record(const char *name)
 	close(fd);
 }
 
-int fault_point(const char *name)
+/* Counts a passage of one of them, "name[:n]=action", up to the next comma. Its action when it is time, or NULL. */
+static const char *meet(const char *wanted, atomic_uint *count, const char *name)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	const char *wanted = getenv("NIGHTSHIFT_FAULT");
+	size_t length = strcspn(wanted, ":=,");
 
-	record(name);
-	if (!wanted)
-		return 0;
-	pthread_once(&once, share_count);
-	size_t length = strcspn(wanted, ":=");
 	if (strlen(name) != length || strncmp(name, wanted, length) != 0)
-		return 0;
+		return NULL;
 	const char *rest = wanted + length;
 	unsigned at = 1;
 	if (*rest == ':')
 		at = (unsigned)strtoul(rest + 1, NULL, 10);
-	const char *action = strchr(wanted, '=');
-	if (!passed || atomic_fetch_add(passed, 1) + 1 != at || !action)
+	const char *action = rest + strcspn(rest, "=,");
+	return atomic_fetch_add(count, 1) + 1 == at && *action == '=' ? action + 1 : NULL;
+}
+
+int fault_point(const char *name)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	const char *wanted = getenv("NIGHTSHIFT_FAULT"), *action = NULL;
+
+	record(name);
+	if (!wanted)
 		return 0;
-	if (strcmp(action, "=kill") == 0)
+	pthread_once(&once, share_counts);
+	for (size_t i = 0; passed && wanted && i < FAULTS_MOST; i++) {
+		const char *now = meet(wanted, &passed[i], name);
+		action = now ? now : action;
+		wanted = strchr(wanted, ',');
+		wanted = wanted ? wanted + 1 : NULL;
+	}
+	if (!action)
+		return 0;
+	if (strncmp(action, "kill", 4) == 0)
 		kill(getpid(), SIGKILL);
-	errno = strcmp(action, "=enospc") == 0 ? ENOSPC : EIO;
+	errno = strncmp(action, "enospc", 6) == 0 ? ENOSPC : EIO;
 	return -1;
 }
 

@@ -57,7 +57,7 @@ struct pace {
 
 static struct pace find_pace(const struct storage *storage, bool again)
 {
-	static const struct pace paces[2][2] = {{{25, 25, 6}, {25, 25, 0}}, {{1, 4, 64}, {4, 12, 0}}};
+	static const struct pace paces[2][2] = {{{12, 12, 9}, {25, 25, 0}}, {{1, 4, 64}, {4, 12, 0}}};
 	bool whole = getenv("NIGHTSHIFT_SWEEP") != NULL;
 	struct pace pace = paces[whole][again];
 

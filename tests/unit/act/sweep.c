@@ -8,23 +8,19 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "appliance-hook/act/copy.h"
 #include "base/fault.h"
 #include "base/file.h"
-#include "tests/unit/act/alike.h"
-#include "tests/unit/act/machine.h"
+#include "tests/unit/act/bench.h"
 #include "tests/unit/act/workers.h"
 
 #define POINTS_MOST  1000
-#define SCENES_MOST  16
 #define WORKERS_MOST 16
 #define POINT_SIZE   72
 #define SWEEP_POINT  "sweep.deed"
-#define SWEEP_NOW    "SWEEP_NOW" /* the time in which all of it happens */
-#define STEP_MS      5000
+#define HOLDER_POINT "act.lock.holder:"
+#define SPREAD       7
 #define AT_ONCE      16 /* jobs that a worker takes: neighbours leave the same behind */
 
 #define OK(call)                                                                                                       \
@@ -62,167 +58,6 @@ struct sweep {
 	struct board *board;
 	char directory[40];
 };
-
-/* One worker's place: the box goes by absolute paths, so it is always at the same one. */
-struct bench {
-	const struct sweep *sweep;
-	char directory[52];                         /* box, and templates by scene */
-	struct hook_settings settings[SCENES_MOST]; /* where `set` */
-	bool set[SCENES_MOST];
-	char sha256[SCENES_MOST][HASH_HEX_SIZE];
-	int64_t fence;
-	struct alike *alike; /* boxes that were judged here */
-};
-
-/* Nobody waits between two tries of a probe: the clock goes on instead. Otherwise it goes by large steps, and the date
- * stands still, so that boxes which were struck alike are alike; machines that restart have the time they need. */
-int64_t __real_clock_ticks_ms(void);
-int64_t __wrap_clock_ticks_ms(void);
-int __wrap_nanosleep(const struct timespec *duration, struct timespec *ret_rest);
-static atomic_llong skipped_ms;
-
-int64_t __wrap_clock_ticks_ms(void)
-{
-	int64_t now = __real_clock_ticks_ms();
-
-	return (machine_is_open() ? now : now - now % STEP_MS) + atomic_load(&skipped_ms);
-}
-
-int __wrap_nanosleep(const struct timespec *duration, struct timespec *ret_rest UNUSED)
-{
-	atomic_fetch_add(&skipped_ms, duration->tv_sec * 1000 + duration->tv_nsec / 1000000 + 1);
-	return 0;
-}
-
-/* Four tries where the fixture has one: what fails once may be well the next time. */
-static void probe_often(struct fixture *fixture)
-{
-	static const char once[] = "interval = 30\ndeadline = 30s\n", often[] = "interval = 10\ndeadline = 35s\n";
-	CLEANUP(free_pointer) char *text = fixture_text(fixture, "hook.conf");
-	char *at = strstr(text, once), directory[sizeof fixture->directory];
-
-	assert_non_null(at);
-	memcpy(at, often, sizeof often - 1);
-	fixture_write(fixture, "hook.conf", text);
-	snprintf(directory, sizeof directory, "%s", fixture->directory);
-	fixture_close(fixture);
-	fixture_open(fixture, directory);
-}
-
-int64_t __real_clock_now(void);
-int64_t __wrap_clock_now(void);
-
-int64_t __wrap_clock_now(void)
-{
-	const char *now = getenv(SWEEP_NOW);
-
-	return now ? strtoll(now, NULL, 10) : __real_clock_now();
-}
-
-static void box_path(const struct bench *bench, char path[static 64])
-{
-	snprintf(path, 64, "%s/box", bench->directory);
-}
-
-/* bench/`from` becomes bench/`to`, whole. */
-static void copy_box(const struct bench *bench, const char *from, const char *to)
-{
-	CLEANUP(file_close) int parent = -1;
-	CLEANUP(file_close) int source = -1;
-	struct error error = {0};
-
-	OK(file_open_directory(bench->directory, &parent, &error));
-	OK(file_remove_tree_at(parent, to, &error));
-	OK(source = openat(parent, from, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-	OK(copy_tree(source, parent, to, &error));
-}
-
-static void template_name(size_t scene, char name[static 32])
-{
-	snprintf(name, 32, "scene-%zu", scene);
-}
-
-/* The watcher that a run arms finds no configuration: what it would do is done by whole_check, once and in order. Where
- * machines restart it is part of the play. */
-static void hide_configuration(const struct bench *bench)
-{
-	char path[80];
-
-	snprintf(path, sizeof path, "%s/box/hook.conf", bench->directory);
-	assert_int_equal(unlink(path), 0);
-}
-
-static void set_scene(struct bench *bench, size_t index)
-{
-	const struct scene *scene = &bench->sweep->scenes[index];
-	struct fixture fixture;
-	char box[64], name[32];
-	struct error error = {0};
-
-	if (bench->set[index])
-		return;
-	box_path(bench, box);
-	OK(file_remove_tree_at(AT_FDCWD, box, &error));
-	assert_int_equal(mkdir(box, 0755), 0);
-	fixture_make_at(&fixture, box, NULL);
-	probe_often(&fixture);
-	fixture_write(&fixture, "data/precious", "kept\n");
-	fixture_pack(&fixture, "1.9", FIXTURE_GOOD);
-	if (scene->machine)
-		machine_make(&fixture, NULL);
-	scene->set(&fixture, scene->kind, bench->sha256[index]);
-	bench->fence = fixture.fence > bench->fence ? fixture.fence : bench->fence;
-	if (!scene->machine)
-		hide_configuration(bench);
-	bench->settings[index] = fixture.settings;
-	layout_close(&fixture.layout);
-	template_name(index, name);
-	copy_box(bench, "box", name);
-	bench->set[index] = true;
-}
-
-/* A box as the template left it. */
-static void open_box(struct bench *bench, size_t scene, const char *template, struct fixture *fixture)
-{
-	struct error error = {0};
-
-	copy_box(bench, template, "box");
-	*fixture = (struct fixture){
-		.layout = LAYOUT_CLOSED, .settings = bench->settings[scene], .fence = bench->fence + 1};
-	box_path(bench, fixture->directory);
-	OK(layout_open(&bench->settings[scene], &fixture->layout, &error));
-	if (bench->sweep->scenes[scene].machine)
-		machine_open(fixture);
-}
-
-/* Watchers that still live would meet the next box. */
-static void close_box(const struct bench *bench, size_t scene, struct fixture *fixture)
-{
-	if (bench->sweep->scenes[scene].machine)
-		machine_cut(fixture);
-	machine_close();
-	layout_close(&fixture->layout);
-}
-
-static void start_bench(struct bench *bench, const struct sweep *sweep, size_t number)
-{
-	struct error error = {0};
-
-	*bench = (struct bench){.sweep = sweep, .alike = alike_new()};
-	snprintf(bench->directory, sizeof bench->directory, "%s/%zu", sweep->directory, number);
-	OK(file_remove_tree_at(AT_FDCWD, bench->directory, &error));
-	assert_int_equal(mkdir(bench->directory, 0755), 0);
-}
-
-static void end_bench(struct bench *bench)
-{
-	struct error error = {0};
-
-	for (size_t i = 0; i < SCENES_MOST; i++)
-		hook_settings_free(&bench->settings[i]);
-	alike_free(&bench->alike);
-	OK(file_remove_tree_at(AT_FDCWD, bench->directory, &error));
-}
 
 /* In a child, which may be killed; "points" in the box is what it passed. Returns its wait status. */
 static int strike(struct fixture *fixture, int (*deed)(struct fixture *fixture, const char *sha256), const char *sha256,
@@ -281,14 +116,14 @@ static bool was_struck(struct fixture *fixture, const char *point)
 	return left == 0;
 }
 
-static enum whole_verdict look_at(const struct bench *bench, struct fixture *fixture, size_t scene,
-				  char ret_text[WHOLE_TEXT_SIZE])
+static enum whole_verdict look_at(const struct sweep *sweep, const struct bench *bench, struct fixture *fixture,
+				  size_t scene, char ret_text[WHOLE_TEXT_SIZE])
 {
 	/* What it was made from, and what differs without a difference. */
 	static const char *const except[] = {
 		"1.0.bundle", "1.1.bundle", "1.9.bundle", "1.0..1.1.delta", "tree-1.0",        "tree-1.1", "tree-1.9",
 		"hooks-1.0",  "hooks-1.1",  "hooks-1.9",  "points",         "state/shop/lock", NULL};
-	const struct scene *played = &bench->sweep->scenes[scene];
+	const struct scene *played = &sweep->scenes[scene];
 	const struct whole whole = {.before = played->before, .after = played->then, .precious = "kept\n"};
 	uint8_t print[HASH_SIZE];
 	int verdict = WHOLE_OLD;
@@ -296,7 +131,7 @@ static enum whole_verdict look_at(const struct bench *bench, struct fixture *fix
 	ret_text[0] = '\0';
 	alike_print(fixture->directory, except, (unsigned)scene, print);
 	if (alike_find(bench->alike, print, &verdict)) {
-		atomic_fetch_add(&bench->sweep->board->alike, 1);
+		atomic_fetch_add(&sweep->board->alike, 1);
 		return (enum whole_verdict)verdict;
 	}
 	verdict = (int)whole_check(fixture, &whole, ret_text);
@@ -306,15 +141,16 @@ static enum whole_verdict look_at(const struct bench *bench, struct fixture *fix
 }
 
 /* Says what may not be, and counts. */
-static void judge(const struct bench *bench, struct fixture *fixture, size_t scene, const char *what)
+static void judge(const struct sweep *sweep, const struct bench *bench, struct fixture *fixture, size_t scene,
+		  const char *what)
 {
 	char text[WHOLE_TEXT_SIZE];
-	enum whole_verdict verdict = look_at(bench, fixture, scene, text);
+	enum whole_verdict verdict = look_at(sweep, bench, fixture, scene, text);
 
-	atomic_fetch_add(&bench->sweep->board->runs, 1);
-	atomic_fetch_add(&bench->sweep->board->outcomes[verdict], 1);
+	atomic_fetch_add(&sweep->board->runs, 1);
+	atomic_fetch_add(&sweep->board->outcomes[verdict], 1);
 	if (text[0])
-		fprintf(stderr, "%s, %s: %s: %s\n", bench->sweep->scenes[scene].name, what, whole_name(verdict), text);
+		fprintf(stderr, "%s, %s: %s: %s\n", sweep->scenes[scene].name, what, whole_name(verdict), text);
 }
 
 /* What only reads has nothing to tear, and needs no room. */
@@ -326,77 +162,125 @@ static bool applies(enum sweep_action action, const char *point)
 }
 
 /* Undisturbed, it passes all of them. */
-static void find_points(struct bench *bench, size_t index, struct points *points)
+static void find_points(const struct sweep *sweep, struct bench *bench, size_t index, struct points *points)
 {
-	const struct scene *scene = &bench->sweep->scenes[index];
+	const struct scene *scene = &sweep->scenes[index];
 	struct fixture fixture;
-	char name[32], version[LAYOUT_VERSION_SIZE];
+	char version[LAYOUT_VERSION_SIZE];
 
-	set_scene(bench, index);
-	template_name(index, name);
-	open_box(bench, index, name, &fixture);
+	bench_set(bench, index);
+	bench_open(bench, index, NULL, &fixture);
 	assert_int_equal(strike(&fixture, scene->deed, bench->sha256[index], ""), 0);
 	assert_int_equal(fixture_stage_of(&fixture), scene->ends);
 	assert_string_equal(fixture_whole(&fixture, version), scene->then);
 	read_points(&fixture, points);
-	judge(bench, &fixture, index, "not struck");
-	close_box(bench, index, &fixture);
+	judge(sweep, bench, &fixture, index, "not struck");
+	bench_close(bench, index, &fixture);
 }
 
-static void strike_once(struct bench *bench, const struct job *job)
+static void strike_once(const struct sweep *sweep, struct bench *bench, const struct job *job)
 {
-	const struct sweep *sweep = bench->sweep;
 	const struct scene *scene = &sweep->scenes[job->scene];
 	const char *point = sweep->points[job->scene].names[job->point];
 	struct fixture fixture;
-	char name[32], fault[POINT_SIZE + 8];
+	char fault[POINT_SIZE + 8];
 
-	set_scene(bench, job->scene);
-	template_name(job->scene, name);
+	bench_set(bench, job->scene);
 	snprintf(fault, sizeof fault, "%s=%s", point, action_names[sweep->action]);
-	open_box(bench, job->scene, name, &fixture);
+	bench_open(bench, job->scene, NULL, &fixture);
 	strike(&fixture, scene->deed, bench->sha256[job->scene], fault);
 	if (was_struck(&fixture, point))
-		judge(bench, &fixture, job->scene, fault);
-	close_box(bench, job->scene, &fixture);
+		judge(sweep, bench, &fixture, job->scene, fault);
+	bench_close(bench, job->scene, &fixture);
 }
 
 /* Killed at the point, and again at points of the resume: the box as the first kill left it is kept to begin from. */
-static void strike_twice(struct bench *bench, const struct job *job)
+static void strike_twice(const struct sweep *sweep, struct bench *bench, const struct job *job)
 {
-	const struct sweep *sweep = bench->sweep;
 	const struct scene *scene = &sweep->scenes[job->scene];
 	CLEANUP(free_pointer) struct points *points = calloc(1, sizeof *points);
 	const char *point = sweep->points[job->scene].names[job->point];
 	struct fixture fixture;
-	char name[32], fault[POINT_SIZE + 8], what[256];
+	char fault[POINT_SIZE + 8], what[256];
 
 	assert_non_null(points);
-	set_scene(bench, job->scene);
-	template_name(job->scene, name);
+	bench_set(bench, job->scene);
 	snprintf(fault, sizeof fault, "%s=kill", point);
-	open_box(bench, job->scene, name, &fixture);
+	bench_open(bench, job->scene, NULL, &fixture);
 	strike(&fixture, scene->deed, bench->sha256[job->scene], fault);
-	close_box(bench, job->scene, &fixture);
-	copy_box(bench, "box", "killed");
-	open_box(bench, job->scene, "killed", &fixture);
+	bench_close(bench, job->scene, &fixture);
+	bench_keep(bench, "killed");
+	bench_open(bench, job->scene, "killed", &fixture);
 	fixture_write(&fixture, "points", "");
 	strike(&fixture, do_resume, NULL, "");
 	read_points(&fixture, points);
-	close_box(bench, job->scene, &fixture);
+	bench_close(bench, job->scene, &fixture);
 	for (size_t i = (sweep->pace->first + job->point) % sweep->pace->again; i < points->count;
 	     i += sweep->pace->again) {
 		if (!applies(SWEEP_KILL_TWICE, points->names[i]))
 			continue;
 		snprintf(fault, sizeof fault, "%s=kill", points->names[i]);
 		snprintf(what, sizeof what, "%s=kill, then %s", point, fault);
-		open_box(bench, job->scene, "killed", &fixture);
+		bench_open(bench, job->scene, "killed", &fixture);
 		fixture_write(&fixture, "points", "");
 		strike(&fixture, do_resume, NULL, fault);
 		if (was_struck(&fixture, points->names[i]))
-			judge(bench, &fixture, job->scene, what);
-		close_box(bench, job->scene, &fixture);
+			judge(sweep, bench, &fixture, job->scene, what);
+		bench_close(bench, job->scene, &fixture);
 	}
+}
+
+/* Of the passages after the one that is struck first, one by chance; NULL: there is none. */
+static const char *find_second(const struct points *points, const char *first, size_t nth)
+{
+	size_t at = 0;
+
+	while (at < points->count && strcmp(points->names[at], first) != 0)
+		at++;
+	size_t left = at < points->count ? points->count - at - 1 : 0;
+	const char *second = left ? points->names[at + 1 + nth % left] : NULL;
+	return second && applies(SWEEP_KILL_TWICE, second) &&
+			       strncmp(second, HOLDER_POINT, sizeof HOLDER_POINT - 1) != 0
+		       ? second
+		       : NULL;
+}
+
+/* A machine that restarts settles by itself, so both kills are in one deed. */
+static void strike_machine_twice(const struct sweep *sweep, struct bench *bench, const struct job *job)
+{
+	const struct scene *scene = &sweep->scenes[job->scene];
+	CLEANUP(free_pointer) struct points *points = calloc(1, sizeof *points);
+	const char *point = sweep->points[job->scene].names[job->point];
+	struct fixture fixture;
+	char fault[2 * POINT_SIZE + 16];
+
+	assert_non_null(points);
+	bench_set(bench, job->scene);
+	snprintf(fault, sizeof fault, "%s=kill", point);
+	bench_open(bench, job->scene, NULL, &fixture);
+	strike(&fixture, scene->deed, bench->sha256[job->scene], fault);
+	read_points(&fixture, points);
+	bench_close(bench, job->scene, &fixture);
+	for (size_t i = 0; i < sweep->pace->machine; i++) {
+		const char *second = find_second(points, point, SPREAD * (job->point + i * points->count / 2));
+		if (!second)
+			continue;
+		snprintf(fault, sizeof fault, "%s=kill,%s=kill", point, second);
+		bench_open(bench, job->scene, NULL, &fixture);
+		strike(&fixture, scene->deed, bench->sha256[job->scene], fault);
+		judge(sweep, bench, &fixture, job->scene, fault);
+		bench_close(bench, job->scene, &fixture);
+	}
+}
+
+static void strike_job(const struct sweep *sweep, struct bench *bench, const struct job *job)
+{
+	if (sweep->action != SWEEP_KILL_TWICE)
+		strike_once(sweep, bench, job);
+	else if (sweep->scenes[job->scene].machine)
+		strike_machine_twice(sweep, bench, job);
+	else
+		strike_twice(sweep, bench, job);
 }
 
 static void work(void *context, size_t number)
@@ -405,21 +289,17 @@ static void work(void *context, size_t number)
 	struct bench bench;
 	size_t index;
 
-	start_bench(&bench, sweep, number);
+	bench_start(&bench, sweep->scenes, sweep->directory, number);
 	while ((index = atomic_fetch_add(&sweep->board->next, AT_ONCE)) < sweep->job_count)
-		for (size_t i = index; i < index + AT_ONCE && i < sweep->job_count; i++) {
-			if (sweep->action == SWEEP_KILL_TWICE)
-				strike_twice(&bench, &sweep->jobs[i]);
-			else
-				strike_once(&bench, &sweep->jobs[i]);
-		}
-	end_bench(&bench);
+		for (size_t i = index; i < index + AT_ONCE && i < sweep->job_count; i++)
+			strike_job(sweep, &bench, &sweep->jobs[i]);
+	bench_end(&bench);
 }
 
 /* Whom machine.h ends with the machine it reads from the lock, which nothing else decides by. */
 static bool misleads(const struct scene *scene, const char *point)
 {
-	return scene->machine && strncmp(point, "act.lock.holder:", 16) == 0;
+	return scene->machine && strncmp(point, HOLDER_POINT, sizeof HOLDER_POINT - 1) == 0;
 }
 
 static void list_jobs(struct sweep *sweep)
@@ -429,8 +309,7 @@ static void list_jobs(struct sweep *sweep)
 	for (size_t scene = 0; scene < sweep->scene_count; scene++)
 		for (size_t point = 0; point < sweep->points[scene].count; point++) {
 			if (!applies(sweep->action, sweep->points[scene].names[point]) ||
-			    misleads(&sweep->scenes[scene], sweep->points[scene].names[point]) ||
-			    (sweep->action == SWEEP_KILL_TWICE && sweep->scenes[scene].machine))
+			    misleads(&sweep->scenes[scene], sweep->points[scene].names[point]))
 				continue;
 			if (total++ % sweep->pace->stride == sweep->pace->first % sweep->pace->stride)
 				sweep->jobs[sweep->job_count++] = (struct job){scene, point};
@@ -441,11 +320,9 @@ struct sweep *sweep_new(const struct scene *scenes, size_t count)
 {
 	struct sweep *sweep = calloc(1, sizeof *sweep);
 	struct bench bench;
-	char now[24];
 
-	snprintf(now, sizeof now, "%lld", (long long)__real_clock_now());
-	setenv(SWEEP_NOW, now, 1);
-	assert_true(sweep && count <= SCENES_MOST);
+	bench_stop_time();
+	assert_true(sweep && count <= BENCH_SCENES_MOST);
 	*sweep = (struct sweep){.scenes = scenes, .scene_count = count};
 	snprintf(sweep->directory, sizeof sweep->directory, "%s",
 		 access("/dev/shm", W_OK) == 0 ? "/dev/shm/sweep-XXXXXX" : "/tmp/sweep-XXXXXX");
@@ -455,10 +332,10 @@ struct sweep *sweep_new(const struct scene *scenes, size_t count)
 	sweep->jobs = calloc(count * POINTS_MOST, sizeof *sweep->jobs);
 	sweep->board = mmap(NULL, sizeof *sweep->board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_true(sweep->points && sweep->jobs && sweep->board != MAP_FAILED);
-	start_bench(&bench, sweep, 0);
+	bench_start(&bench, sweep->scenes, sweep->directory, 0);
 	for (size_t i = 0; i < count; i++)
-		find_points(&bench, i, &sweep->points[i]);
-	end_bench(&bench);
+		find_points(sweep, &bench, i, &sweep->points[i]);
+	bench_end(&bench);
 	return sweep;
 }
 

@@ -20,9 +20,10 @@ struct sweep_count {
 	unsigned outcomes[WHOLE_VERDICTS];
 };
 
-/* Every `stride`-th point, beginning at `first`. Of each that is struck twice, every `again`-th point of the resume. */
+/* Every `stride`-th point, beginning at `first`. Of each that is struck twice, every `again`-th point of the resume,
+ * or, where the machine restarts, so many that follow. */
 struct sweep_pace {
-	size_t first, stride, again;
+	size_t first, stride, again, machine;
 };
 /* Says each outcome that may not be on stderr; adds to *count. */
 void sweep_run(struct sweep *sweep, enum sweep_action action, const struct sweep_pace *pace, struct sweep_count *count);

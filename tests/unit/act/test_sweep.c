@@ -6,9 +6,9 @@
 #include <stdlib.h>
 
 /* A sample, always the same; all of them with NIGHTSHIFT_SWEEP=1 in the environment. */
-static const struct sweep_pace sample = {.first = 2, .stride = 5, .again = 17};
-static const struct sweep_pace sample_of_pairs = {.first = 2, .stride = 17, .again = 17};
-static const struct sweep_pace all = {.first = 0, .stride = 1, .again = 11};
+static const struct sweep_pace sample = {.first = 2, .stride = 3, .again = 17};
+static const struct sweep_pace sample_of_pairs = {.first = 2, .stride = 11, .again = 17, .machine = 1};
+static const struct sweep_pace all = {.first = 0, .stride = 1, .again = 11, .machine = 1};
 
 struct swept {
 	struct sweep *sweep;
