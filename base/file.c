@@ -80,8 +80,14 @@ int file_open_at(int directory, const char *path, int *ret_fd, struct error *err
 int file_read_at(int directory, const char *path, struct buffer *ret_content, struct error *error)
 {
 	CLEANUP(file_close) int fd = -1;
+	uint8_t *room = NULL;
+	struct stat found;
 	int status = file_open_at(directory, path, &fd, error);
 
+	/* Room for all of it at once: what grows is copied. */
+	if (status == 0 && fstat(fd, &found) == 0 && found.st_size > 0 &&
+	    (status = buffer_reserve(ret_content, (size_t)found.st_size, &room, error)) < 0)
+		return error_prefix(error, "%s", path);
 	return status == 0 ? file_read_fd(fd, path, ret_content, error) : status;
 }
 
@@ -141,6 +147,29 @@ int file_write_fd(int fd, const char *name, const void *bytes, size_t size, stru
 	return 0;
 }
 
+int file_copy_fd(int from, int to, const char *name, uint64_t most, struct error *error)
+{
+	uint8_t piece[64 * 1024];
+	int status = 0;
+
+	if (fault_point("file.read") < 0)
+		return error_set_errno(error, ERROR_DATA, "read", "%s cannot be read", name);
+	while (status == 0) {
+		ssize_t got = read(from, piece, sizeof piece);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return error_set_errno(error, ERROR_DATA, "read", "%s cannot be read", name);
+		if (got == 0)
+			break;
+		if ((uint64_t)got > most)
+			return error_set(error, ERROR_DATA, "length", "%s is too long", name);
+		most -= (uint64_t)got;
+		status = file_write_fd(to, name, piece, (size_t)got, error);
+	}
+	return status;
+}
+
 /* Opens the directory that holds `path`, following the caller's own path. */
 static int open_parent(int directory, const char *path, int *ret_fd, const char **ret_name, struct error *error)
 {
@@ -162,7 +191,20 @@ static int open_parent(int directory, const char *path, int *ret_fd, const char 
 	return 0;
 }
 
-static int write_durable(int directory, const char *path, const void *bytes, size_t size, mode_t mode, bool replace,
+/* What is to stand in a file: bytes, or what another one has from its position on. */
+struct content {
+	const void *bytes;
+	size_t size;
+	int from; /* -1: bytes */
+};
+
+static int write_content(int fd, const char *path, const struct content *content, struct error *error)
+{
+	return content->from < 0 ? file_write_fd(fd, path, content->bytes, content->size, error)
+				 : file_copy_fd(content->from, fd, path, UINT64_MAX, error);
+}
+
+static int write_durable(int directory, const char *path, const struct content *content, mode_t mode, bool replace,
 			 struct error *error)
 {
 	CLEANUP(file_close) int parent = -1;
@@ -184,7 +226,7 @@ static int write_durable(int directory, const char *path, const void *bytes, siz
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be created", path);
 	/* The caller's mode, whatever the umask is. */
 	status = fchmod(fd, mode) < 0 ? error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s: mode", path)
-				      : file_write_fd(fd, path, bytes, size, error);
+				      : write_content(fd, path, content, error);
 	if (status == 0 && (fault_point("file.sync") < 0 || fsync(fd) < 0))
 		status = error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be made durable", path);
 	if (status == 0 && fault_point("file.rename") < 0)
@@ -208,12 +250,17 @@ static int write_durable(int directory, const char *path, const void *bytes, siz
 
 int file_replace_at(int directory, const char *path, const void *bytes, size_t size, mode_t mode, struct error *error)
 {
-	return write_durable(directory, path, bytes, size, mode, true, error);
+	return write_durable(directory, path, &(struct content){bytes, size, -1}, mode, true, error);
+}
+
+int file_replace_from_at(int directory, const char *path, int from, mode_t mode, struct error *error)
+{
+	return write_durable(directory, path, &(struct content){.from = from}, mode, true, error);
 }
 
 int file_create_at(int directory, const char *path, const void *bytes, size_t size, mode_t mode, struct error *error)
 {
-	return write_durable(directory, path, bytes, size, mode, false, error);
+	return write_durable(directory, path, &(struct content){bytes, size, -1}, mode, false, error);
 }
 
 int file_open_beneath(int directory, const char *path, int flags, mode_t mode, int *ret_fd, struct error *error)

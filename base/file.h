@@ -25,13 +25,18 @@ int file_open_at(int directory, const char *path, int *ret_fd, struct error *err
 /* A file without a name on the file system of `directory`, to write and read; it ends with its descriptor. */
 int file_temporary(int directory, int *ret_fd, struct error *error) MUST_CHECK;
 
+/* From one descriptor's position to its end, to the other's; ERROR_DATA "length" beyond `most` bytes. */
+int file_copy_fd(int from, int to, const char *name, uint64_t most, struct error *error) MUST_CHECK;
+
 /* Whole write of `size` bytes at the descriptor's position; retries short writes and EINTR. */
 int file_write_fd(int fd, const char *name, const void *bytes, size_t size, struct error *error) MUST_CHECK;
 
 /* Durable replacement: temporary file beside, write, fsync, rename, fsync of the directory. */
 int file_replace_at(int directory, const char *path, const void *bytes, size_t size, mode_t mode,
 		    struct error *error) MUST_CHECK;
-/* As above, but refuses (ERROR_CANNOT_CREATE "exists") when the file is there already. */
+/* The same with what another file has from its descriptor's position to its end. */
+int file_replace_from_at(int directory, const char *path, int from, mode_t mode, struct error *error) MUST_CHECK;
+/* As file_replace_at, but refuses (ERROR_CANNOT_CREATE "exists") when the file is there already. */
 int file_create_at(int directory, const char *path, const void *bytes, size_t size, mode_t mode,
 		   struct error *error) MUST_CHECK;
 

@@ -19,19 +19,55 @@ bool manifest_name_is_safe(const char *name)
 	return true;
 }
 
+static void free_lists(struct manifest *manifest)
+{
+	arena_free(&manifest->texts);
+	free(manifest->entries);
+	free(manifest->contents);
+	free(manifest->blobs);
+	free(manifest->file_order);
+	free(manifest->content_order);
+}
+
+int manifest_shed_tree(struct manifest *manifest, struct error *error)
+{
+	CLEANUP(arena_free) struct arena texts = {0};
+	size_t first = 0, count = 0;
+	int result = 0;
+
+	while (first < manifest->entry_count && manifest->entries[first].root == MANIFEST_TREE)
+		first++;
+	CLEANUP(free_pointer)
+	struct manifest_entry *hooks = calloc(manifest->entry_count - first + 1, sizeof(*hooks));
+	if (hooks == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the manifest");
+	for (; result == 0 && first + count < manifest->entry_count; count++) {
+		hooks[count] = manifest->entries[first + count];
+		result = arena_text(&texts, hooks[count].path, strlen(hooks[count].path), &hooks[count].path, error);
+	}
+	if (result < 0)
+		return result;
+	free_lists(manifest);
+	manifest->texts = texts;
+	texts = (struct arena){0};
+	manifest->entries = TAKE(hooks);
+	manifest->entry_count = count;
+	manifest->contents = NULL;
+	manifest->blobs = NULL;
+	manifest->file_order = manifest->content_order = NULL;
+	manifest->content_count = manifest->blob_count = manifest->file_count = 0;
+	malloc_trim(0);
+	return 0;
+}
+
 void manifest_free(struct manifest **manifest)
 {
 	struct manifest *old = TAKE(*manifest);
 	if (old == NULL)
 		return;
-	arena_free(&old->texts);
-	free(old->entries);
-	free(old->contents);
-	free(old->blobs);
-	free(old->file_order);
-	free(old->content_order);
-	free(old->notes);
 	bool large = old->entry_count > LARGE;
+	free_lists(old);
+	free(old->notes);
 	free(old);
 	/* What lies between pieces that live on does not go back by itself: whoever lives on, or forks, would keep it.
 	 */

@@ -80,6 +80,8 @@ int manifest_read(int fd, const char *name, struct manifest **ret_manifest, uint
  * rules_check first. */
 int manifest_write(const struct manifest *manifest, struct buffer *ret_bytes, struct error *error) MUST_CHECK;
 void manifest_free(struct manifest **manifest);
+/* Leaves the head and the entries of the hooks, and gives the rest back: for who goes on with it for long, or forks. */
+int manifest_shed_tree(struct manifest *manifest, struct error *error) MUST_CHECK;
 
 const struct manifest_entry *manifest_find(const struct manifest *manifest, enum manifest_root root, const char *path);
 /* The content with this hash, NULL when the release has none. */

@@ -80,7 +80,8 @@ static int do_preflight(struct handler *handler, const json_t *request, struct e
 
 	if (status < 0)
 		return status;
-	if (layout_manifest(handler->layout, question.version, &manifest, NULL, &ignored) == 0)
+	if (layout_manifest(handler->layout, question.version, &manifest, NULL, &ignored) == 0 &&
+	    manifest_shed_tree(manifest, &ignored) == 0)
 		question.manifest = manifest;
 	status = preflight_run(handler->layout, journal_state(journal), &question, &checks, &ok, error);
 	if (status < 0)

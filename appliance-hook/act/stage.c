@@ -131,20 +131,22 @@ static void seal_end(struct seal *seal)
  * write on it. */
 static int keep_manifest(struct seal *seal, struct error *error)
 {
-	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(MANIFEST_BYTES_MOST);
+	CLEANUP(file_close) int staged = -1;
 	uint8_t wanted[HASH_SIZE], found[HASH_SIZE];
 	int status = hash_from_hex(seal->sha256, wanted, sizeof wanted, error);
 
 	if (status == 0)
-		status = file_read_at(seal->staging, "manifest.json", &bytes, error);
-	if (status < 0)
-		return status;
-	hash_bytes(HASH_SHA256, bytes.data, bytes.size, found);
-	if (!hash_equal(found, wanted))
-		return error_set(error, ERROR_DATA, "hash", "release %s: the manifest is not the one that was verified",
-				 seal->version);
-	status = file_temporary(seal->layout->state, &seal->kept, error);
-	return status == 0 ? file_write_fd(seal->kept, "the manifest", bytes.data, bytes.size, error) : status;
+		status = file_open_at(seal->staging, "manifest.json", &staged, error);
+	if (status == 0)
+		status = file_temporary(seal->layout->state, &seal->kept, error);
+	if (status == 0)
+		status = file_copy_fd(staged, seal->kept, "manifest.json", MANIFEST_BYTES_MOST, error);
+	if (status == 0)
+		status = hash_file(HASH_SHA256, seal->kept, "the manifest", found, NULL, error);
+	if (status == 0 && !hash_equal(found, wanted))
+		status = error_set(error, ERROR_DATA, "hash",
+				   "release %s: the manifest is not the one that was verified", seal->version);
+	return status;
 }
 
 static int read_manifest(struct seal *seal, struct error *error)
@@ -250,21 +252,16 @@ static int place_hooks(struct seal *seal, struct error *error)
 
 static int place(struct seal *seal, struct error *error)
 {
-	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(MANIFEST_BYTES_MOST);
 	char path[LAYOUT_VERSION_SIZE + 32];
 	int status = place_hooks(seal, error);
 
-	manifest_free(&seal->manifest);
 	snprintf(path, sizeof path, "manifests/%s.json", seal->version);
 	if (status == 0)
 		status = point_pass("act.seal.manifest", error);
 	if (status == 0 && lseek(seal->kept, 0, SEEK_SET) < 0)
 		status = error_set_errno(error, ERROR_BUG, "read", "the manifest cannot be read again");
 	if (status == 0)
-		status = file_read_fd(seal->kept, "the manifest", &bytes, error);
-	if (status == 0)
-		status = file_replace_at(seal->layout->state, path, bytes.data, bytes.size, 0644, error);
-	buffer_free(&bytes);
+		status = file_replace_from_at(seal->layout->state, path, seal->kept, 0644, error);
 	if (status == 0)
 		status = point_pass("act.seal.rename", error);
 	return status == 0 ? file_rename_at(seal->staging, "tree", seal->layout->releases, seal->version, error)

@@ -85,6 +85,9 @@ static int check_release(const struct layout *layout, const struct switch_reques
 	if (status == 0 && !hash_equal(found, wanted))
 		status = error_set(error, ERROR_DATA, "hash",
 				   "release %s: the staged manifest is not the one that was ordered", request->version);
+	/* Each command and hook is a fork of what is held. */
+	if (status == 0)
+		status = manifest_shed_tree(manifest, error);
 	if (status == 0)
 		*ret_manifest = TAKE(manifest);
 	return status;
@@ -213,7 +216,6 @@ int switch_run(const struct layout *layout, const struct switch_request *request
 		status = check_ready(layout, request, state, current, manifest, error);
 	if (status == 0)
 		status = prepare(&run, request, current, manifest, error);
-	/* Each command and hook is a fork of what is held. */
 	manifest_free(&manifest);
 	/* Entered, though the point after it failed: from here on only the journal's end will do. */
 	if (status < 0 && !journal_stage_is_open(state->stage))

@@ -51,6 +51,40 @@ static void reads_a_stretch_whole(void **state)
 	assert_refused(file_read_exact(directory, ".", 0, bytes, 1, &error), error, ERROR_DATA, "read");
 }
 
+/* A file of no name holds what was copied, and leaves nothing behind. */
+static void copies_into_no_name(void **state)
+{
+	int directory = *(int *)*state;
+	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(0);
+	CLEANUP(buffer_free) struct buffer copy = BUFFER_INIT(0);
+	CLEANUP(file_close) int from = -1;
+	CLEANUP(file_close) int to = -1;
+	struct error error;
+	struct stat status;
+
+	for (int i = 0; i < 50000; i++)
+		assert_ok(buffer_append(&text, &i, sizeof i, &error), error);
+	assert_ok(file_replace_at(directory, "long", text.data, text.size, 0600, &error), error);
+	assert_ok(file_open_at(directory, "long", &from, &error), error);
+	assert_ok(file_temporary(directory, &to, &error), error);
+	assert_int_equal(fstat(to, &status), 0);
+	assert_int_equal(status.st_nlink, 0);
+	assert_ok(file_copy_fd(from, to, "long", text.size, &error), error);
+	assert_int_equal(lseek(to, 0, SEEK_SET), 0);
+	assert_ok(file_read_fd(to, "copy", &copy, &error), error);
+	assert_int_equal(copy.size, text.size);
+	assert_memory_equal(copy.data, text.data, text.size);
+	assert_int_equal(lseek(from, 0, SEEK_SET), 0);
+	buffer_clear(&copy);
+	assert_ok(file_replace_from_at(directory, "placed", from, 0644, &error), error);
+	assert_ok(file_read_at(directory, "placed", &copy, &error), error);
+	assert_memory_equal(copy.data, text.data, text.size);
+	assert_int_equal(lseek(from, 0, SEEK_SET), 0);
+	assert_refused(file_copy_fd(from, to, "long", text.size - 1, &error), error, ERROR_DATA, "length");
+	assert_refused(file_open_at(directory, "none", &to, &error), error, ERROR_DATA, "missing");
+	assert_refused(file_open_at(directory, ".", &to, &error), error, ERROR_DATA, "read");
+}
+
 static void follows_no_link_out(void **state)
 {
 	int directory = *(int *)*state, fd = -1;
@@ -169,6 +203,7 @@ int main(void)
 		cmocka_unit_test(replaces_whole_or_not_at_all),
 		cmocka_unit_test(reads_within_a_bound),
 		cmocka_unit_test(reads_a_stretch_whole),
+		cmocka_unit_test(copies_into_no_name),
 		cmocka_unit_test(follows_no_link_out),
 		cmocka_unit_test(waits_for_nobody),
 		cmocka_unit_test(makes_parents_beneath),

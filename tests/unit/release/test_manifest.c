@@ -224,6 +224,58 @@ static void written_and_read(void **state)
 		assert_int_not_equal(manifest_parse(first.data, i, &manifest, &error), 0);
 }
 
+static void sheds_the_tree(void **state)
+{
+	(void)state;
+	static const char text[] = "{" HEAD ",\"entries\":[" DIRECTORY("a") "," FILE_OF(
+		"f", 3, HEX_B) ","
+			       "{\"path\":\"undo\",\"type\":\"file\",\"root\":\"hooks\",\"mode\":\"0755\","
+			       "\"size\":3,\"hash\":\"" HEX_B "\"}],\"contents\":[\"" HEX_B
+			       "\"],\"blobs\":[" BLOB(9, 3) "]}";
+	CLEANUP(manifest_free) struct manifest *manifest = NULL;
+	struct error error;
+
+	assert_done(manifest_parse(text, strlen(text), &manifest, &error));
+	assert_int_equal(manifest->entry_count, 3);
+	for (int i = 0; i < 2; i++) {
+		assert_done(manifest_shed_tree(manifest, &error));
+		assert_int_equal(manifest->entry_count, 1);
+		assert_int_equal(manifest->content_count + manifest->blob_count + manifest->file_count, 0);
+		assert_string_equal(manifest->entries[0].path, "undo");
+		assert_int_equal(manifest->entries[0].size, 3);
+		assert_string_equal(manifest->version, "1");
+		assert_null(manifest_find(manifest, MANIFEST_TREE, "f"));
+		assert_non_null(manifest_find(manifest, MANIFEST_HOOKS, "undo"));
+	}
+}
+
+/* A file is read as its bytes are, from its start wherever its descriptor stands, with their hash. */
+static void read_from_a_file(void **state)
+{
+	(void)state;
+	CLEANUP(manifest_free) struct manifest *manifest = NULL;
+	CLEANUP(file_close) int fd = -1;
+	uint8_t wanted[HASH_SIZE], found[HASH_SIZE] = {0};
+	static const char text[] = "{" HEAD ",\"entries\":[" DIRECTORY("a") "],\"contents\":[],\"blobs\":[]}";
+	struct error error;
+
+	put_text("m.json", text);
+	hash_bytes(HASH_SHA256, text, strlen(text), wanted);
+	assert_done(file_open_at(AT_FDCWD, "m.json", &fd, &error));
+	for (int i = 0; i < 2; i++) {
+		assert_done(manifest_read(fd, "m.json", &manifest, found, &error));
+		assert_memory_equal(found, wanted, HASH_SIZE);
+		assert_int_equal(manifest->entry_count, 1);
+		manifest_free(&manifest);
+		assert_int_equal(lseek(fd, 7, SEEK_SET), 7);
+	}
+	put_text("n.json", "{");
+	file_close(&fd);
+	assert_done(file_open_at(AT_FDCWD, "n.json", &fd, &error));
+	assert_refused(manifest_read(fd, "m.json", &manifest, NULL, &error), "format");
+	assert_null(manifest);
+}
+
 static void names(void **state)
 {
 	(void)state;
@@ -238,8 +290,10 @@ static void names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(accepted),    cmocka_unit_test(refused_entries),  cmocka_unit_test(refused_contents),
-		cmocka_unit_test(closed_head), cmocka_unit_test(written_and_read), cmocka_unit_test(names),
+		cmocka_unit_test(accepted),         cmocka_unit_test(refused_entries),
+		cmocka_unit_test(refused_contents), cmocka_unit_test(closed_head),
+		cmocka_unit_test(written_and_read), cmocka_unit_test(names),
+		cmocka_unit_test(sheds_the_tree),   cmocka_unit_test(read_from_a_file),
 	};
 	return cmocka_run_group_tests_name("manifest", tests, fixture_start, fixture_end);
 }
