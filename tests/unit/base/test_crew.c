@@ -117,6 +117,13 @@ static void blocks_are_lent(void **state)
 
 	assert_int_equal(crew_run(CREW_MOST, PIECES, 1, borrow, &shared, &error), 0);
 	assert_int_equal(atomic_load(&shared.alone), 0);
+	crew_memory_end(&shared.memory);
+}
+
+static void idle_blocks(void **state)
+{
+	(void)state;
+	struct shared shared = {.memory = CREW_MEMORY_INIT(BORROWED_MOST)};
 	void *first = crew_memory_borrow(&shared.memory, 20), *second = crew_memory_borrow(&shared.memory, 60);
 	crew_memory_return(&shared.memory, first);
 	crew_memory_return(&shared.memory, second);
