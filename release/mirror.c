@@ -3,9 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <curl/curl.h>
-
 #include "base/file.h"
+#include "base/web.h"
 
 #define STALL_SECONDS     30
 #define CONNECT_SECONDS   30
@@ -15,6 +14,7 @@
 #define URL_MOST          8192
 
 struct mirror {
+	struct web web;
 	CURL *curl;
 	char *base, *metadata, *targets; /* each ends with a slash; base may be NULL */
 	int stall_seconds;
@@ -83,10 +83,11 @@ static int make_base(const char *url, const char *below, char **ret_base, struct
 
 static int set_options(struct mirror *mirror, const struct mirror_settings *settings, struct error *error)
 {
+	const struct web *web = &mirror->web;
 	CURL *curl = mirror->curl;
 	CURLcode code = CURLE_OK;
 
-#define SET(option, value) code = code ? code : curl_easy_setopt(curl, option, value)
+#define SET(option, value) code = code ? code : web->setopt(curl, option, value)
 	SET(CURLOPT_PROTOCOLS_STR, "http,https");
 	SET(CURLOPT_FOLLOWLOCATION, 1L);
 	SET(CURLOPT_MAXREDIRS, REDIRECTS_MOST);
@@ -107,7 +108,7 @@ static int set_options(struct mirror *mirror, const struct mirror_settings *sett
 	if (settings->authorities)
 		SET(CURLOPT_CAINFO, settings->authorities);
 #undef SET
-	return code ? error_set(error, ERROR_BUG, "mirror", "libcurl: %s", curl_easy_strerror(code)) : 0;
+	return code ? error_set(error, ERROR_BUG, "mirror", "libcurl: %s", web->strerror(code)) : 0;
 }
 
 int mirror_open(const struct mirror_settings *settings, struct mirror **ret_mirror, struct error *error)
@@ -127,7 +128,10 @@ int mirror_open(const struct mirror_settings *settings, struct mirror **ret_mirr
 		r = make_base(targets, settings->targets_url ? "" : "targets/", &mirror->targets, error);
 	if (r)
 		return r;
-	mirror->curl = curl_easy_init();
+	r = web_load(&mirror->web, error);
+	if (r)
+		return r;
+	mirror->curl = mirror->web.init();
 	if (!mirror->curl)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for a transfer");
 	r = set_options(mirror, settings, error);
@@ -141,7 +145,8 @@ void mirror_free(struct mirror **mirror)
 {
 	if (!*mirror)
 		return;
-	curl_easy_cleanup((*mirror)->curl);
+	if ((*mirror)->curl)
+		(*mirror)->web.cleanup((*mirror)->curl);
 	free((*mirror)->base);
 	free((*mirror)->metadata);
 	free((*mirror)->targets);
@@ -201,7 +206,7 @@ static long status_of(const struct mirror *mirror)
 {
 	long status = 0;
 
-	curl_easy_getinfo(mirror->curl, CURLINFO_RESPONSE_CODE, &status);
+	mirror->web.getinfo(mirror->curl, CURLINFO_RESPONSE_CODE, &status);
 	return status;
 }
 
@@ -259,13 +264,14 @@ int mirror_fetch(struct mirror *mirror, const char *name, size_t most, struct mi
 	struct transfer transfer = {.mirror = mirror, .name = name, .sink = sink, .most = most, .error = error};
 	CLEANUP(buffer_free) struct buffer url = BUFFER_INIT(2 * URL_MOST);
 	char why[CURL_ERROR_SIZE] = "";
+	const struct web *web = &mirror->web;
 	CURL *curl = mirror->curl;
 	CURLcode code = CURLE_OK;
 	int r = make_url(mirror, name, &url, error);
 
 	if (r)
 		return r;
-#define SET(option, value) code = code ? code : curl_easy_setopt(curl, option, value)
+#define SET(option, value) code = code ? code : web->setopt(curl, option, value)
 	SET(CURLOPT_URL, (const char *)url.data);
 	SET(CURLOPT_REDIR_PROTOCOLS_STR, !strncasecmp((const char *)url.data, "https:", 6) ? "https" : "http");
 	SET(CURLOPT_TIMEOUT, whole_seconds(mirror, most));
@@ -276,10 +282,10 @@ int mirror_fetch(struct mirror *mirror, const char *name, size_t most, struct mi
 	SET(CURLOPT_WRITEDATA, &transfer);
 #undef SET
 	if (code)
-		return error_set(error, ERROR_BUG, "mirror", "libcurl: %s", curl_easy_strerror(code));
-	code = curl_easy_perform(curl);
-	r = judge(&transfer, code, *why ? why : curl_easy_strerror(code), error);
-	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, NULL);
+		return error_set(error, ERROR_BUG, "mirror", "libcurl: %s", web->strerror(code));
+	code = web->perform(curl);
+	r = judge(&transfer, code, *why ? why : web->strerror(code), error);
+	web->setopt(curl, CURLOPT_ERRORBUFFER, NULL);
 	return r;
 }
 

@@ -1,6 +1,6 @@
 /* A repository behind a static web server (libcurl): the folder's names, fetched by HTTP or HTTPS. What comes is
- * believed no more than a stranger's stick: bounded while it is read, and verified by whoever asked. The one place in
- * this floor that includes curl/curl.h; linked on its own (meson dependency `mirror`).
+ * believed no more than a stranger's stick: bounded while it is read, and verified by whoever asked. Linked on its own
+ * (meson dependency `mirror`).
  *
  * Only a GET with status 200 counts. Redirects are followed within the scheme that was asked for, five at most. A
  * server that compresses is refused its wish. Environment: libcurl's usual proxy variables hold unless `proxy` is set.

@@ -1,6 +1,5 @@
 #include "appliance-hook/act/probe_net.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -17,6 +16,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/web.h"
 
 #define NOBODY          65534
 #define PROBE_BODY_MOST (256 * 1024)
@@ -83,34 +83,48 @@ static int judge(long code, const struct buffer *body, const char *expect, char 
 	return 0;
 }
 
+/* NULL: `ret_text` says why. */
+static CURL *begin(struct web *web, char *ret_text, size_t size)
+{
+	struct error error;
+
+	if (web_load(web, &error) < 0) {
+		snprintf(ret_text, size, "%s", error.text);
+		return NULL;
+	}
+	CURL *curl = web->init();
+	if (!curl)
+		snprintf(ret_text, size, "no memory");
+	return curl;
+}
+
 static int ask_http(const struct question *question, char *ret_text, size_t size)
 {
 	struct buffer body = BUFFER_INIT(PROBE_BODY_MOST);
-	CURL *curl = curl_easy_init();
+	struct web web;
+	CURL *curl = begin(&web, ret_text, size);
 	long code = 0;
 
-	if (!curl) {
-		snprintf(ret_text, size, "no memory");
+	if (!curl)
 		return -1;
-	}
-	curl_easy_setopt(curl, CURLOPT_URL, question->url);
-	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(curl, CURLOPT_PROXY, "");
-	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)question->timeout_ms);
-	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
-	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);
-	curl_easy_setopt(curl, CURLOPT_USERAGENT, "appliance-hook");
+	web.setopt(curl, CURLOPT_URL, question->url);
+	web.setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+	web.setopt(curl, CURLOPT_PROXY, "");
+	web.setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	web.setopt(curl, CURLOPT_TIMEOUT_MS, (long)question->timeout_ms);
+	web.setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
+	web.setopt(curl, CURLOPT_WRITEDATA, &body);
+	web.setopt(curl, CURLOPT_USERAGENT, "appliance-hook");
 	if (is_this_machine(question->url)) {
-		curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
-		curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
+		web.setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
+		web.setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
 	}
-	CURLcode result = curl_easy_perform(curl);
-	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &code);
+	CURLcode result = web.perform(curl);
+	web.getinfo(curl, CURLINFO_RESPONSE_CODE, &code);
 	if (result != CURLE_OK)
-		snprintf(ret_text, size, "%s", curl_easy_strerror(result));
+		snprintf(ret_text, size, "%s", web.strerror(result));
 	int status = result != CURLE_OK ? -1 : judge(code, &body, question->expect, ret_text, size);
-	curl_easy_cleanup(curl);
+	web.cleanup(curl);
 	buffer_free(&body);
 	return status;
 }
@@ -118,21 +132,20 @@ static int ask_http(const struct question *question, char *ret_text, size_t size
 /* curl's connect-only mode: its resolver and both address families, and nothing sent. */
 static int ask_tcp(const struct question *question, char *ret_text, size_t size)
 {
-	CURL *curl = curl_easy_init();
+	struct web web;
+	CURL *curl = begin(&web, ret_text, size);
 
-	if (!curl) {
-		snprintf(ret_text, size, "no memory");
+	if (!curl)
 		return -1;
-	}
-	curl_easy_setopt(curl, CURLOPT_URL, question->url);
-	curl_easy_setopt(curl, CURLOPT_PROXY, "");
-	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(curl, CURLOPT_CONNECT_ONLY, 1L);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)question->timeout_ms);
-	CURLcode result = curl_easy_perform(curl);
+	web.setopt(curl, CURLOPT_URL, question->url);
+	web.setopt(curl, CURLOPT_PROXY, "");
+	web.setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	web.setopt(curl, CURLOPT_CONNECT_ONLY, 1L);
+	web.setopt(curl, CURLOPT_TIMEOUT_MS, (long)question->timeout_ms);
+	CURLcode result = web.perform(curl);
 	if (result != CURLE_OK)
-		snprintf(ret_text, size, "%s", curl_easy_strerror(result));
-	curl_easy_cleanup(curl);
+		snprintf(ret_text, size, "%s", web.strerror(result));
+	web.cleanup(curl);
 	return result == CURLE_OK ? 0 : -1;
 }
 
