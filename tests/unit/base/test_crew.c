@@ -151,7 +151,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_piece_once), cmocka_unit_test(lowest_error), cmocka_unit_test(memory_is_shared),
-		cmocka_unit_test(blocks_are_lent),  cmocka_unit_test(sizes),
+		cmocka_unit_test(blocks_are_lent),  cmocka_unit_test(idle_blocks),  cmocka_unit_test(sizes),
 	};
 	return cmocka_run_group_tests_name("crew", tests, NULL, NULL);
 }
