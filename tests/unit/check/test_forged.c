@@ -126,9 +126,11 @@ static void test_indexes(void **state)
 		const char *words;
 	} rows[] = {
 		{NUMBERS(UINT64_C(1) << 40), 0, "does not say how many maps"},
-		{NUMBERS(1, UINT64_C(1) << 50, 0, 0, 0, 0), 0, "maps of a delta"},
-		{NUMBERS(1, 0, 0, UINT64_C(1) << 50), 0, "a map of"},
-		{NUMBERS(1, 0, 0, 0, 0, UINT64_C(1) << 50), 0, "a map of"},
+		{NUMBERS(1, UINT64_C(1) << 50), 0, "too many shifts"},
+		{NUMBERS(1, 0, UINT64_C(1) << 50, 0, 0, 0, 0, 0), 0, "maps of a delta"},
+		{NUMBERS(1, 0, 0, 0, UINT64_C(1) << 50), 0, "too many regions"},
+		{NUMBERS(1, 0, 0, 0, 0, 0, UINT64_C(1) << 50), 0, "too many shifts"},
+		{NUMBERS(1, 0, 0, 0, 0, 0, 0, UINT64_C(1) << 50), 0, "too many tables"},
 		{NUMBERS(0, UINT64_C(1) << 40), 0, "does not say how many parts"},
 		{NUMBERS(0, 1, 0, UINT64_C(1) << 40, 1), 0, "is of no known kind"},
 		{NUMBERS(0, 1, 0, 0, UINT64_C(1) << 40), 0, "is of no known kind"},
