@@ -84,6 +84,11 @@ int delta_map_restore(const struct delta_map *map, uint8_t *bytes, size_t size, 
 	return reference_walk(&view, restore, NULL, error);
 }
 
+uint64_t delta_map_effort(const struct delta_map *map, enum delta_side side, uint64_t size)
+{
+	return (size + 64 + 16 * (uint64_t)map->tables[side].count) * (map->region_counts[side] + 1);
+}
+
 void delta_maps_free(struct delta_maps *maps)
 {
 	for (size_t i = 0; i < maps->count; i++)

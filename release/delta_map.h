@@ -50,6 +50,8 @@ int delta_map_move_tables(struct delta_map *map, struct error *error) MUST_CHECK
 /* `size` bytes from `offset` on, in place. */
 int delta_map_rewrite(const struct delta_map *map, enum delta_side side, uint8_t *bytes, size_t size, uint64_t offset,
 		      struct error *error) MUST_CHECK;
+/* Steps that either takes at the most: any region may lie over all of the bytes, and a table be looked for in each. */
+uint64_t delta_map_effort(const struct delta_map *map, enum delta_side side, uint64_t size);
 /* Of the new side. */
 int delta_map_restore(const struct delta_map *map, uint8_t *bytes, size_t size, uint64_t offset,
 		      struct error *error) MUST_CHECK;

@@ -7,6 +7,10 @@
 
 #define PARTS_MOST     1000000
 #define STRETCHES_MOST 1000000
+/* Steps of rewriting, as which reading counts, too: for each byte of both releases, and beside that. */
+#define EFFORT_A_BYTE  256
+#define EFFORT_LEAST   (UINT64_C(1) << 33)
+#define EFFORT_TO_READ 64
 #define STORED_MOST    (DELTA_PLAIN_MOST + DELTA_PLAIN_MOST / 128)
 
 #define REFUSE(error, ...) error_set((error), ERROR_DATA, "delta", __VA_ARGS__)
@@ -153,7 +157,8 @@ struct reader {
 	const uint8_t *at, *end;
 	const struct manifest *sides[2];
 	struct trail trail;
-	uint64_t *made; /* by new content: bytes that parts make of it so far */
+	uint64_t *made;  /* by new content: bytes that parts make of it so far */
+	uint64_t effort; /* that parts may still take */
 	struct delta_plan plan;
 };
 
@@ -223,6 +228,23 @@ static int read_stretch(struct reader *reader, bool is_new, struct error *error)
 	return delta_plan_add(&reader->plan, is_new, stretch, error);
 }
 
+/* Small stretches under large maps, or the same old bytes for every part, would be gone through for days. */
+static int spend_effort(struct reader *reader, const struct delta_part *part, struct error *error)
+{
+	for (size_t i = 0; i < part->olds + part->news; i++) {
+		const struct delta_stretch *stretch = &reader->plan.stretches[part->first + i];
+		const enum delta_side side = i < part->olds ? DELTA_OLD : DELTA_NEW;
+		const struct delta_map *map = delta_maps_find(&reader->plan.maps, side, stretch->content);
+		const uint64_t effort = map != NULL && part->rewritten ? delta_map_effort(map, side, stretch->size)
+								       : EFFORT_TO_READ * stretch->size;
+		if (effort > reader->effort)
+			return error_set(error, ERROR_DATA, "length",
+					 "the delta goes through the same bytes too often");
+		reader->effort -= effort;
+	}
+	return 0;
+}
+
 static int read_part(struct reader *reader, struct error *error)
 {
 	uint64_t rewritten = 0, olds = 0, news = 0, stored = 0;
@@ -251,7 +273,19 @@ static int read_part(struct reader *reader, struct error *error)
 	part->stored = stored;
 	memcpy(part->hash, reader->at, HASH_SIZE);
 	reader->at += HASH_SIZE;
-	return 0;
+	return spend_effort(reader, part, error);
+}
+
+/* No sum of sizes that manifests have comes near 2^56. */
+static uint64_t effort_most(const struct manifest *old, const struct manifest *new)
+{
+	const struct manifest *const sides[] = {old, new};
+	uint64_t bytes = 0;
+
+	for (int side = 0; side < 2; side++)
+		for (size_t i = 0; i < sides[side]->content_count; i++)
+			bytes += sides[side]->contents[i].size;
+	return EFFORT_LEAST + EFFORT_A_BYTE * bytes;
 }
 
 int delta_plan_read(const void *bytes, size_t size, const struct manifest *old, const struct manifest *new,
@@ -264,6 +298,7 @@ int delta_plan_read(const void *bytes, size_t size, const struct manifest *old, 
 	reader.made = calloc(new->content_count + 1, sizeof(*reader.made));
 	if (reader.made == NULL)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the index of a delta");
+	reader.effort = effort_most(old, new);
 	const size_t counts[2] = {old->content_count, new->content_count};
 	int result = delta_maps_read(&reader.at, reader.end, counts, &reader.plan.maps, error);
 	if (result < 0)

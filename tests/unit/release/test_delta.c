@@ -276,13 +276,77 @@ static void bounds(void **state)
 	}
 }
 
+static size_t content_of(const struct manifest *manifest, const char *path)
+{
+	const struct manifest_entry *entry = manifest_find(manifest, MANIFEST_TREE, path);
+	return (size_t)(manifest_find_content(manifest, entry->hash) - manifest->contents);
+}
+
+/* `parts` of so many stretches of a byte of the disk, each part from all of the old disk. */
+static struct delta_plan slow_plan(const struct releases *releases, size_t parts, size_t stretches)
+{
+	const size_t old = content_of(releases->manifests[0], "disk"), new = content_of(releases->manifests[1], "disk");
+	const struct delta_stretch whole = {
+		.content = old, .size = releases->manifests[0]->contents[old].size, .source = DELTA_PATCHED};
+	struct delta_plan plan = {0};
+	struct error error;
+	uint64_t at = 0;
+
+	for (size_t i = 0; i < parts; i++) {
+		assert_done(delta_plan_begin(&plan, &error));
+		assert_done(delta_plan_add(&plan, false, whole, &error));
+		for (size_t j = 0; j < stretches; j++, at++) {
+			const struct delta_stretch byte = {
+				.content = new, .offset = at, .size = 1, .source = DELTA_PATCHED};
+			assert_done(delta_plan_add(&plan, true, byte, &error));
+		}
+		plan.parts[i].stored = 1;
+	}
+	return plan;
+}
+
+static int read_plan(const struct releases *releases, const struct delta_plan *plan, struct error *error)
+{
+	CLEANUP(buffer_free) struct buffer index = BUFFER_INIT(0);
+
+	assert_int_equal(delta_plan_write(plan, releases->manifests[0], releases->manifests[1], &index, error), 0);
+	return read_index(releases, index.data, index.size, error);
+}
+
+/* What is small on disk and would be gone through for days. */
+static void effort(void **state)
+{
+	(void)state;
+	CLEANUP(releases_end) struct releases releases = releases_load("one.bundle", "two.bundle");
+	const size_t counts[2] = {releases.manifests[0]->content_count, releases.manifests[1]->content_count};
+	CLEANUP(delta_plan_free) struct delta_plan few = slow_plan(&releases, 2, 1);
+	CLEANUP(delta_plan_free) struct delta_plan many = slow_plan(&releases, 40, 1);
+	CLEANUP(delta_plan_free) struct delta_plan cut = slow_plan(&releases, 1, 20000);
+	struct delta_map map = {{content_of(releases.manifests[0], "disk"), content_of(releases.manifests[1], "disk")}};
+	struct error error;
+
+	/* What is wrong with these is only that they are not all of it. */
+	assert_refused(read_plan(&releases, &few, &error), "delta");
+	assert_refused(read_plan(&releases, &cut, &error), "delta");
+	assert_refused(read_plan(&releases, &many, &error), "length");
+	map.tables[DELTA_OLD].count = DELTA_MAPS_TABLES_MOST;
+	map.tables[DELTA_OLD].list = calloc(DELTA_MAPS_TABLES_MOST, sizeof(uint64_t));
+	assert_non_null(map.tables[DELTA_OLD].list);
+	for (size_t i = 0; i < DELTA_MAPS_TABLES_MOST; i++)
+		map.tables[DELTA_OLD].list[i] = 4 * i;
+	assert_done(delta_maps_add(&cut.maps, &map, counts, &error));
+	assert_refused(read_plan(&releases, &cut, &error), "delta");
+	cut.parts[0].rewritten = true;
+	assert_refused(read_plan(&releases, &cut, &error), "length");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(round_trip),       cmocka_unit_test(same_bytes),
 		cmocka_unit_test(no_delta_between), cmocka_unit_test(manifest_by_patch),
 		cmocka_unit_test(damaged_base),     cmocka_unit_test(altered_delta),
-		cmocka_unit_test(bounds),
+		cmocka_unit_test(bounds),           cmocka_unit_test(effort),
 	};
 	return cmocka_run_group_tests_name("delta", tests, start, fixture_end);
 }
