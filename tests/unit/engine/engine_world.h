@@ -126,8 +126,8 @@ static inline void world_start_engine(struct world *world)
 	close(supervisor[1]);
 	world->supervisor = supervisor[0];
 	MUST(packet_send_take(world->supervisor,
-			      json_pack("{s:{s:s, s:s, s:s, s:s}}", "set", "store", world->store_path, "exports", "exports", "releases",
-					world->releases, "lapsed", "blocked"),
+			      json_pack("{s:{s:s, s:s, s:s, s:s}}", "set", "store", world->store_path, "exports",
+					"exports", "releases", world->releases, "lapsed", "blocked"),
 			      -1, &error));
 	MUST(packet_send_take(world->supervisor, json_pack("{s:s}", "peer", "hub"), hub[1], &error));
 	MUST(packet_send_take(world->supervisor, json_pack("{s:s}", "peer", "signer"), signer[1], &error));
@@ -389,6 +389,15 @@ static inline struct stream_message world_until_order(struct world *world, struc
 	stream_message_free(&message);
 	message = hook_wait(*ret_stream, MESSAGE_RUN);
 	return message;
+}
+
+/* All the way from its booking; `id` is set. */
+static inline struct stream_message world_run(struct world *world, char id[static STORE_UPGRADE_ID_SIZE], int64_t fence,
+					      struct stream **ret_stream)
+{
+	world_book(world, id);
+	world_stage(world, id, fence);
+	return world_until_order(world, ret_stream, fence);
 }
 
 static inline const json_t *order_of(const struct stream_message *message)

@@ -160,9 +160,7 @@ static void a_flood_of_steps_is_not_all_history(void **state)
 	struct world *world = *state;
 	char id[STORE_UPGRADE_ID_SIZE];
 	struct stream *stream = NULL;
-	world_book(world, id);
-	world_stage(world, id, 0);
-	struct stream_message run = world_until_order(world, &stream, 0);
+	struct stream_message run = world_run(world, id, 0, &stream);
 	for (int i = 0; i < 1000; i++)
 		hook_send_take(stream, MESSAGE_RUN, FRAME_EVENT, run.id,
 			       json_pack("{s:s, s:s}", "state", "switched", "step", "switch"));

@@ -7,9 +7,7 @@ static void an_upgrade_is_staged_ordered_and_committed(void **state)
 	char id[STORE_UPGRADE_ID_SIZE];
 	struct stream *stream = NULL;
 	json_t *shown = NULL;
-	world_book(world, id);
-	world_stage(world, id, 40);
-	struct stream_message run = world_until_order(world, &stream, 40);
+	struct stream_message run = world_run(world, id, 40, &stream);
 	const json_t *order = order_of(&run);
 	assert_int_equal(jsonio_integer(order, "fence"), 41); /* one more than the appliance's own */
 	assert_string_equal(jsonio_string(order, "version"), "1.1");
@@ -36,9 +34,7 @@ static void a_receipt_of_another_key_needs_a_human(void **state)
 	struct stream *stream = NULL;
 	struct error error;
 	uint8_t seed[32] = {77};
-	world_book(world, id);
-	world_stage(world, id, 0);
-	struct stream_message run = world_until_order(world, &stream, 0);
+	struct stream_message run = world_run(world, id, 0, &stream);
 	struct key_secret *own = world->key;
 	MUST(key_secret_from_seed(seed, &world->key, &error));
 	json_t *receipt = world_receipt(world, id, "committed");
@@ -57,9 +53,7 @@ static void a_lost_tunnel_is_reconciled_from_the_journal(void **state)
 	struct world *world = *state;
 	char id[STORE_UPGRADE_ID_SIZE];
 	struct stream *stream = NULL;
-	world_book(world, id);
-	world_stage(world, id, 0);
-	struct stream_message run = world_until_order(world, &stream, 0);
+	struct stream_message run = world_run(world, id, 0, &stream);
 	int64_t fence = jsonio_integer(order_of(&run), "fence");
 	stream_message_free(&run);
 	stream_free(&stream);
@@ -86,9 +80,7 @@ static void a_killed_engine_asks_what_stands(void **state)
 	struct world *world = *state;
 	char id[STORE_UPGRADE_ID_SIZE];
 	struct stream *stream = NULL;
-	world_book(world, id);
-	world_stage(world, id, 0);
-	struct stream_message run = world_until_order(world, &stream, 0);
+	struct stream_message run = world_run(world, id, 0, &stream);
 	stream_message_free(&run);
 	world_wait_state(world, id, UPGRADE_RUNNING);
 	world_stop_engine(world, SIGKILL);
@@ -326,9 +318,7 @@ static void a_running_upgrade_is_aborted_by_the_appliance_alone(void **state)
 	struct error error;
 	char id[STORE_UPGRADE_ID_SIZE];
 	struct stream *stream = NULL;
-	world_book(world, id);
-	world_stage(world, id, 0);
-	struct stream_message run = world_until_order(world, &stream, 0);
+	struct stream_message run = world_run(world, id, 0, &stream);
 	world_wait_state(world, id, UPGRADE_RUNNING);
 	MUST(store_upgrade_abort(world->store, id, "technician:ann", "stop it", clock_now(), &error));
 	struct stream_message abort = hook_wait(stream, MESSAGE_ABORT);
