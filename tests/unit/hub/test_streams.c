@@ -134,6 +134,35 @@ static void test_an_unknown_ticket_is_closed(void **state)
 	json_decref(hello);
 }
 
+static void begin_pull(struct rig *rig, int *ret_engine, int *ret_check)
+{
+	rig_say(rig->parent, json_pack("{s:s}", "connect", "pull"));
+	json_decref(rig_expect(rig->engine, "is", "pull", ret_engine));
+	json_decref(rig_expect(rig->check, "stream", "pull", ret_check));
+}
+
+static void send_zeros(int fd, size_t size)
+{
+	static const uint8_t zeros[65536];
+
+	while (size > 0) {
+		ssize_t count = send(fd, zeros, size < sizeof zeros ? size : sizeof zeros, MSG_NOSIGNAL);
+		assert_true(count > 0);
+		size -= (size_t)count;
+	}
+}
+
+/* Bytes up to its end. */
+static size_t drain(int fd)
+{
+	static uint8_t chunk[65536];
+	size_t received = 0;
+
+	for (ssize_t count; (count = recv(fd, chunk, sizeof chunk, 0)) > 0;)
+		received += (size_t)count;
+	return received;
+}
+
 static void test_pull_needs_no_tunnel(void **state)
 {
 	struct rig *rig = *state;
@@ -141,9 +170,7 @@ static void test_pull_needs_no_tunnel(void **state)
 
 	rig_engine(rig);
 	rig_link(rig, &rig_plain);
-	rig_say(rig->parent, json_pack("{s:s}", "connect", "pull"));
-	json_decref(rig_expect(rig->engine, "is", "pull", &engine));
-	json_decref(rig_expect(rig->check, "stream", "pull", &check));
+	begin_pull(rig, &engine, &check);
 	rig_pass(check, engine, 1000);
 	rig_pass(engine, check, 1024 * 1024);
 	close(check);
@@ -158,25 +185,16 @@ static void test_pull_needs_no_tunnel(void **state)
 static void test_the_last_bytes_arrive_before_the_end(void **state)
 {
 	struct rig *rig = *state;
-	static uint8_t chunk[300000];
+	const size_t size = 300000;
 	int engine = -1, check = -1;
 
 	rig_engine(rig);
 	rig_link(rig, &rig_plain);
 	for (int round = 0; round < 5; round++) {
-		rig_say(rig->parent, json_pack("{s:s}", "connect", "pull"));
-		json_decref(rig_expect(rig->engine, "is", "pull", &engine));
-		json_decref(rig_expect(rig->check, "stream", "pull", &check));
-		for (size_t sent = 0; sent < sizeof chunk;) {
-			ssize_t count = send(engine, chunk, sizeof chunk - sent, MSG_NOSIGNAL);
-			assert_true(count > 0);
-			sent += (size_t)count;
-		}
+		begin_pull(rig, &engine, &check);
+		send_zeros(engine, size);
 		close(engine);
-		size_t received = 0;
-		for (ssize_t count; (count = recv(check, chunk, sizeof chunk, 0)) > 0;)
-			received += (size_t)count;
-		assert_int_equal(received, sizeof chunk);
+		assert_int_equal(drain(check), size);
 		close(check);
 	}
 }
@@ -185,28 +203,19 @@ static void test_the_last_bytes_arrive_before_the_end(void **state)
 static void test_a_slow_engine_gets_the_last_bytes(void **state)
 {
 	struct rig *rig = *state;
-	static uint8_t chunk[1000000];
+	const size_t size = 1000000;
 	int engine = -1, check = -1;
 
 	rig_engine(rig);
 	rig_link(rig, &rig_plain);
-	rig_say(rig->parent, json_pack("{s:s}", "connect", "pull"));
-	json_decref(rig_expect(rig->engine, "is", "pull", &engine));
-	json_decref(rig_expect(rig->check, "stream", "pull", &check));
-	for (size_t sent = 0; sent < sizeof chunk;) {
-		ssize_t count = send(check, chunk, sizeof chunk - sent, MSG_NOSIGNAL);
-		assert_true(count > 0);
-		sent += (size_t)count;
-	}
+	begin_pull(rig, &engine, &check);
+	send_zeros(check, size);
 	close(check);
 	/* Time for a hasty link to hang up. */
 	struct pollfd wait = {.fd = rig->parent, .events = POLLIN};
 	json_decref(rig_expect(rig->parent, "state", "connected", NULL));
 	assert_int_equal(poll(&wait, 1, 300), 0);
-	size_t received = 0;
-	for (ssize_t count; (count = recv(engine, chunk, sizeof chunk, 0)) > 0;)
-		received += (size_t)count;
-	assert_int_equal(received, sizeof chunk);
+	assert_int_equal(drain(engine), size);
 	close(engine);
 	json_decref(rig_expect(rig->parent, "state", "closed", NULL));
 }
