@@ -123,6 +123,34 @@ int trust_store(struct trust *trust, const char *file, const struct buffer *byte
 	return file_replace_at(trust->directory, file, bytes->data, bytes->size, 0644, error);
 }
 
+static bool holds(const struct key_set *set, const struct key *key)
+{
+	for (size_t i = 0; i < set->count; i++)
+		if (key_same(set->keys[i], key) || !strcmp(key_id(set->keys[i]), key_id(key)))
+			return true;
+	return false;
+}
+
+static bool is_rotated(const struct role_root *before, const struct role_root *after, enum role_kind kind)
+{
+	for (size_t i = 0; i < before->roles[kind].count; i++)
+		if (!holds(&after->roles[kind], before->roles[kind].keys[i]))
+			return true;
+	return false;
+}
+
+bool trust_root_rotates(const struct role_root *before, const struct role_root *after)
+{
+	return is_rotated(before, after, ROLE_TIMESTAMP) || is_rotated(before, after, ROLE_SNAPSHOT);
+}
+
+/* Signed before a turn that has not ended. */
+static bool is_forgotten(const struct trust *trust, enum role_kind kind)
+{
+	return trust->left && (kind == ROLE_TIMESTAMP || kind == ROLE_SNAPSHOT) &&
+	       trust_root_rotates(trust->left, trust->root);
+}
+
 int trust_stored_load(struct trust *trust, enum role_kind kind, struct error *error)
 {
 	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(kinds[kind].most);
@@ -138,8 +166,27 @@ int trust_stored_load(struct trust *trust, enum role_kind kind, struct error *er
 	if (!r)
 		r = trust_file_verify(&bytes, kinds[kind].file, kind, &trust->root->roles[kind], NULL, &file, &why);
 	trust_file_free(&trust->files[kind]);
-	if (!r)
+	if (!r && is_forgotten(trust, kind))
+		trust_file_free(&file);
+	else if (!r)
 		trust->files[kind] = file;
+	return 0;
+}
+
+/* *ret_next is NULL where none that follows lies in `file`. */
+static int read_next(const struct trust *trust, const char *file, struct role_root **ret_next, struct error *error)
+{
+	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(ROLE_ROOT_MOST);
+	struct error why;
+	int r = file_read_at(trust->directory, file, &bytes, &why);
+
+	*ret_next = NULL;
+	if (r && strcmp(why.name, "read") == 0) {
+		*error = why;
+		return r;
+	}
+	if (!r && trust_root_verify(&bytes, trust->root, ret_next, &why))
+		*ret_next = NULL;
 	return 0;
 }
 
@@ -147,23 +194,25 @@ int trust_stored_load(struct trust *trust, enum role_kind kind, struct error *er
  * from there on. The stored root.json itself is never an anchor, only what the installed root vouches for. */
 static int walk_history(struct trust *trust, struct error *error)
 {
+	struct role_root *next = NULL;
+
 	for (int i = 0; i < HISTORY_MOST; i++) {
-		CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(ROLE_ROOT_MOST);
-		struct role_root *next = NULL;
-		struct error why;
 		char name[64];
 
 		snprintf(name, sizeof name, TRUST_HISTORY "/%lld.root.json", (long long)trust->root->head.version + 1);
-		int r = file_read_at(trust->directory, name, &bytes, &why);
-		if (r && strcmp(why.name, "read") == 0) {
-			*error = why;
+		int r = read_next(trust, name, &next, error);
+		if (r)
 			return r;
-		}
-		if (r || trust_root_verify(&bytes, trust->root, &next, &why))
-			return 0;
+		if (!next)
+			break;
 		role_root_free(&trust->root);
 		trust->root = next;
 	}
+	int r = read_next(trust, "root.json", &next, error);
+	if (r || !next)
+		return r;
+	trust->left = trust->root;
+	trust->root = next;
 	return 0;
 }
 
@@ -193,6 +242,7 @@ void trust_free(struct trust **trust)
 	if (!*trust)
 		return;
 	role_root_free(&(*trust)->root);
+	role_root_free(&(*trust)->left);
 	for (int kind = 0; kind < ROLE_KINDS; kind++)
 		trust_file_free(&(*trust)->files[kind]);
 	for (size_t i = 0; i < (*trust)->delegate_count; i++) {

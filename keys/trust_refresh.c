@@ -14,29 +14,13 @@ static bool is_missing(const struct error *error)
 	return error->code == ERROR_DATA && !strcmp(error->name, "missing");
 }
 
-static bool holds(const struct key_set *set, const struct key *key)
-{
-	for (size_t i = 0; i < set->count; i++)
-		if (key_same(set->keys[i], key) || !strcmp(key_id(set->keys[i]), key_id(key)))
-			return true;
-	return false;
-}
-
-/* A key was taken out: whoever held it may have signed version numbers that nobody can follow. */
-static bool is_rotated(const struct role_root *before, const struct role_root *after, enum role_kind kind)
-{
-	for (size_t i = 0; i < before->roles[kind].count; i++)
-		if (!holds(&after->roles[kind], before->roles[kind].keys[i]))
-			return true;
-	return false;
-}
-
-/* TUF §5.3.11. Before the new root stands, so that a power cut never leaves the new root beside the old numbers. */
-static int forget_rotated(struct trust *trust, const struct role_root *next, struct error *error)
+/* What the rotated keys had signed goes. */
+static int forget_rotated(struct trust *trust, const struct role_root *before, const struct role_root *after,
+			  struct error *error)
 {
 	int r = 0;
 
-	if (!is_rotated(trust->root, next, ROLE_TIMESTAMP) && !is_rotated(trust->root, next, ROLE_SNAPSHOT))
+	if (!trust_root_rotates(before, after))
 		return 0;
 	for (int kind = ROLE_TIMESTAMP; !r && kind <= ROLE_SNAPSHOT; kind++) {
 		char file[32];
@@ -48,18 +32,48 @@ static int forget_rotated(struct trust *trust, const struct role_root *next, str
 	return r ? r : file_sync_directory(trust->directory, error);
 }
 
-/* The history last: a power cut between the two leaves a root.json that is ahead of it, and the next refresh stores
- * both again; the other way round root.json would stay behind for ever. */
+static int store_history(struct trust *trust, const struct role_root *root, const struct buffer *bytes,
+			 struct error *error)
+{
+	char name[64];
+	int r = file_make_directory_at(trust->directory, TRUST_HISTORY, 0755, error);
+
+	snprintf(name, sizeof name, TRUST_HISTORY "/%lld.root.json", (long long)root->head.version);
+	return r ? r : trust_store(trust, name, bytes, error);
+}
+
+/* root.json first and the history last: while it is ahead of the history, trust_open takes it from there, the numbers
+ * of rotated keys count for nothing, and the next refresh ends the turn. So a power cut leaves neither the new root
+ * beside the old numbers nor the old root without any. */
 static int store_root(struct trust *trust, const struct role_root *root, const struct buffer *bytes,
 		      struct error *error)
 {
-	char name[64];
 	int r = trust_store(trust, "root.json", bytes, error);
 
-	snprintf(name, sizeof name, TRUST_HISTORY "/%lld.root.json", (long long)root->head.version);
 	if (!r)
-		r = file_make_directory_at(trust->directory, TRUST_HISTORY, 0755, error);
-	return r ? r : trust_store(trust, name, bytes, error);
+		r = forget_rotated(trust, trust->root, root, error);
+	return r ? r : store_history(trust, root, bytes, error);
+}
+
+/* A turn to another root that was interrupted. */
+static int end_turn(struct trust *trust, struct error *error)
+{
+	CLEANUP(buffer_free) struct buffer bytes = BUFFER_INIT(ROLE_ROOT_MOST);
+	CLEANUP(role_root_free) struct role_root *stored = NULL;
+	int r;
+
+	if (!trust->left)
+		return 0;
+	r = file_read_at(trust->directory, "root.json", &bytes, error);
+	if (!r)
+		r = trust_root_verify(&bytes, trust->left, &stored, error);
+	if (!r)
+		r = forget_rotated(trust, trust->left, stored, error);
+	if (!r)
+		r = store_history(trust, stored, &bytes, error);
+	if (!r)
+		role_root_free(&trust->left);
+	return r;
 }
 
 /* §5.3: one root after the other, each kept; how long the last one is good is asked at the end only. */
@@ -78,8 +92,6 @@ static int update_root(struct trust *trust, struct trust_source source, int64_t 
 			break;
 		if (!r)
 			r = trust_root_verify(&bytes, trust->root, &next, &reason);
-		if (!r)
-			r = forget_rotated(trust, next, &reason);
 		if (!r)
 			r = store_root(trust, next, &bytes, &reason);
 		if (r) {
@@ -282,8 +294,10 @@ static int update_targets(struct trust *trust, struct trust_source source, int64
 /* The roots, and what is stored, verified under the root that stands now: nothing may go back behind that. */
 static int begin(struct trust *trust, struct trust_source source, int64_t now, struct error *error)
 {
-	int r = update_root(trust, source, now, error);
+	int r = end_turn(trust, error);
 
+	if (!r)
+		r = update_root(trust, source, now, error);
 	for (int kind = ROLE_TIMESTAMP; !r && kind < ROLE_KINDS; kind++)
 		r = trust_stored_load(trust, (enum role_kind)kind, error);
 	return r;
@@ -317,10 +331,11 @@ int trust_refresh_at(struct trust *trust, struct trust_source source, const stru
 	trust->held = true;
 	r = begin(trust, source, now, error);
 	if (!r && trusted->envelope && snapshot->version < trusted->head.version)
-		return error_set(error, ERROR_DATA, "version",
-				 "snapshot.json is version %lld, %lld was accepted already: this set is older than what "
-				 "is known here",
-				 (long long)snapshot->version, (long long)trusted->head.version);
+		return error_set(
+			error, ERROR_DATA, "version",
+			"snapshot.json is version %lld, %lld was accepted already: this set is older than what "
+			"is known here",
+			(long long)snapshot->version, (long long)trusted->head.version);
 	if (!r)
 		r = update_snapshot(trust, source, snapshot, now, error);
 	return r ? r : update_targets(trust, source, now, error);

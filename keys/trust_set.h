@@ -22,6 +22,9 @@ struct trust_delegate {
 struct trust {
 	int directory; /* borrowed */
 	struct role_root *root;
+	/* The root before it, while the newest one stands in root.json alone: what the former's keys have signed may
+	 * still lie here. NULL: the turn from one to the other has ended. */
+	struct role_root *left;
 	struct trust_file files[ROLE_KINDS]; /* all but root */
 	bool held; /* verified files stay in memory until trust_keep */
 	struct trust_delegate *delegates;
@@ -41,6 +44,10 @@ bool trust_file_is(const struct trust_file *file, const struct role_meta *meta);
 /* A root under the thresholds of `previous` (NULL: the installed one) and of itself. */
 int trust_root_verify(const struct buffer *bytes, const struct role_root *previous, struct role_root **ret_root,
 		      struct error *error) MUST_CHECK;
+
+/* Whether numbers that were signed before must be forgotten (TUF 1.0 §5.3.11): a key of the timestamp or the snapshot was
+ * taken out, and whoever held it may have signed ones that nobody can follow. */
+bool trust_root_rotates(const struct role_root *before, const struct role_root *after);
 
 /* The stored file of a kind, verified under the root in force; forgotten where it does not verify. ERROR_DATA "read". */
 int trust_stored_load(struct trust *trust, enum role_kind kind, struct error *error) MUST_CHECK;

@@ -327,12 +327,48 @@ static void root_json_never_lags_behind_the_history(void **state)
 	assert_newest_root_stored(s);
 	assert_ok(file_remove_tree_at(s->directory, "root_history", &error));
 	reopen(s);
-	assert_int_equal(trust_version(s->trust, ROLE_ROOT), 1);
+	assert_int_equal(trust_version(s->trust, ROLE_ROOT), 2);
 	assert_ok(refresh(s, &error));
 	assert_versions(s, 2, 1, 1, 1);
 	assert_newest_root_stored(s);
+	assert_ok(file_remove_tree_at(s->directory, "root.json", &error));
 	reopen(s);
 	assert_int_equal(trust_version(s->trust, ROLE_ROOT), 2);
+}
+
+/* Where another root had been taken and its turn was cut short, nothing of the old keys' is taken any more: neither
+ * what lies here nor what is offered. */
+static void interrupted_turn_goes_on(void **state)
+{
+	struct state *s = *state;
+	struct error error = {0};
+
+	publish_next(&s->repository);
+	assert_ok(refresh(s, &error));
+	CLEANUP(buffer_free) struct buffer root = {0};
+	set_version(s->repository.root, 2);
+	set_role(&s->repository, "timestamp", "\2\6", 1);
+	publish_root(&s->repository);
+	assert_ok(refresh(s, &error));
+	assert_versions(s, 2, 2, 2, 2);
+	/* Only now is a key taken out, so that the signature of the other one would hold. */
+	set_version(s->repository.root, 3);
+	set_role(&s->repository, "timestamp", "\2\7", 1);
+	root = sign_document(s->repository.root, "\1");
+	assert_ok(file_replace_at(s->directory, "root.json", root.data, root.size, 0644, &error));
+	reopen(s);
+	assert_int_equal(trust_version(s->trust, ROLE_ROOT), 3);
+	assert_refused(trust_load(s->trust, NOW, &error), ERROR_DATA, "missing");
+	/* The support centre holds it back. */
+	s->repository.signers[ROLE_TIMESTAMP] = "\6";
+	publish_next(&s->repository);
+	assert_refused(refresh(s, &error), ERROR_DATA, "signature");
+	s->repository.signers[ROLE_TIMESTAMP] = "\7";
+	publish_timestamp(&s->repository);
+	assert_ok(refresh(s, &error));
+	assert_versions(s, 3, 3, 3, 3);
+	reopen(s);
+	assert_ok(trust_load(s->trust, NOW, &error));
 }
 
 static void malformed_metadata_is_refused_by_name(void **state)
@@ -390,6 +426,7 @@ int main(void)
 		TEST(folder_is_a_source),
 		TEST(what_cannot_be_read_is_not_passed_over),
 		TEST(root_json_never_lags_behind_the_history),
+		TEST(interrupted_turn_goes_on),
 		TEST(malformed_metadata_is_refused_by_name),
 		TEST(root_hash_does_not_change_with_signatures),
 	};
