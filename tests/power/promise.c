@@ -4,14 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/power/trusting.h"
+
 struct promise {
 	const struct tape_entry *told; /* NULL: nothing yet */
 	bool answered;
+	int followed; /* of trusting.h */
 };
 
 static struct promise find_promise(const struct tape *tape, size_t until)
 {
-	struct promise promise = {0};
+	struct promise promise = {.followed = 1};
 
 	for (size_t i = 0; i < until; i++) {
 		const struct tape_entry *entry = tape_entry(tape, i);
@@ -19,6 +22,8 @@ static struct promise find_promise(const struct tape *tape, size_t until)
 			promise.told = entry;
 		if (entry->kind == TAPE_MARK && entry->offset == STORY_ANSWERED)
 			promise.answered = true;
+		if (entry->kind == TAPE_MARK && entry->offset == STORY_FOLLOWED)
+			memcpy(&promise.followed, tape_bytes(tape, entry), sizeof promise.followed);
 	}
 	return promise;
 }
@@ -38,6 +43,8 @@ static bool is_kept(const struct story *story, struct fixture *fixture, const st
 			 strlen(text));
 		return false;
 	}
+	if (story->trusts && !trusting_holds(fixture, promise->followed, ret_text))
+		return false;
 	if (!promise->answered)
 		return true;
 	if (journal_open(fixture->layout.state, JOURNAL_READ, &journal, &error) < 0 ||

@@ -117,7 +117,8 @@ static size_t find_begun(const struct tape *tape)
 /* A run, which a cut leaves open. */
 static bool is_resumed(const struct story *story)
 {
-	return story->from[0] && (story->ends == JOURNAL_COMMITTED || story->ends == JOURNAL_ROLLED_BACK);
+	return story->from[0] && !story->trusts &&
+	       (story->ends == JOURNAL_COMMITTED || story->ends == JOURNAL_ROLLED_BACK);
 }
 
 void replay_story(const struct errand *errand, struct tally *tally)

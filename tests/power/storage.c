@@ -48,8 +48,8 @@ static const struct storage storages[] = {
 	{"ext4", {&ext4}, 1},
 	{"xfs", {&xfs}, 1},
 	{"btrfs", {&btrfs}, 1},
-	{"ext4-and-xfs", {&ext4, &xfs}, 3},
-	{"btrfs-and-ext4", {&btrfs, &ext4}, 3},
+	{"ext4-and-xfs", {&ext4, &xfs}, 2},
+	{"btrfs-and-ext4", {&btrfs, &ext4}, 2},
 };
 
 const struct storage *storage_find(const char *name)

@@ -12,6 +12,7 @@
 #include "appliance-hook/act/stage.h"
 #include "base/file.h"
 #include "release/delta.h"
+#include "tests/power/trusting.h"
 #include "tests/unit/act/machine.h"
 
 #define LEDGER_LINES 12000
@@ -320,6 +321,29 @@ static void do_killed_seal(struct fixture *fixture, struct tape *tape)
 	be_killed(fixture, tape, do_seal, "act.journal.sync:2=kill");
 }
 
+static void follow(struct fixture *fixture, int number, struct tape *tape)
+{
+	struct error error = {0};
+
+	if (trusting_follow(fixture, number, &error) < 0)
+		fail_msg("offer %d: %s", number, error.text);
+	if (tape)
+		tape_mark(tape, STORY_FOLLOWED, &number, sizeof number);
+}
+
+static void be_trusting(struct fixture *fixture, unsigned kind)
+{
+	be_adopted(fixture, kind);
+	trusting_begin(fixture);
+	follow(fixture, 1, NULL);
+}
+
+static void do_follow(struct fixture *fixture, struct tape *tape)
+{
+	for (int number = 2; number <= TRUSTING_LAST; number++)
+		follow(fixture, number, tape);
+}
+
 #define MIGRATES (FIXTURE_HOOKS | FIXTURE_MIGRATION)
 
 const struct story stories[] = {
@@ -343,6 +367,8 @@ const struct story stories[] = {
 	{"rollback killed and resumed", be_committed, FIXTURE_HOOKS, do_killed_rollback, NULL, "1.1", "1.0",
 	 JOURNAL_ROLLED_BACK, "1.0", ""},
 	{"rollback with data", be_committed, MIGRATES, do_rollback, NULL, "1.1", "1.0", JOURNAL_ROLLED_BACK, "1.0", ""},
+	{"trust followed", be_trusting, FIXTURE_GOOD, do_follow, NULL, "1.0", "1.1", JOURNAL_COMMITTED, "1.0", "",
+	 true},
 };
 const size_t story_count = ARRAY_SIZE(stories);
 

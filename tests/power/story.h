@@ -10,6 +10,7 @@ enum story_mark {
 	STORY_BEGUN = 1, /* what came before is durable */
 	STORY_TOLD,      /* somebody heard of a state or step; the bytes are the journal's as it is then */
 	STORY_ANSWERED,  /* the deed returned */
+	STORY_FOLLOWED,  /* an offer of trusting.h was: the bytes are its number */
 };
 
 struct story {
@@ -22,6 +23,7 @@ struct story {
 	enum journal_stage ends;
 	const char *stands; /* at its end */
 	const char *staged; /* "": none */
+	bool trusts;        /* it has what trusting.h is about */
 };
 
 extern const struct story stories[];
