@@ -3,8 +3,9 @@
 #include "release/reference_walk.h"
 #include "release/x86.h"
 
-/* How often what ends a table is looked at. */
+/* How often what ends a table is looked at; and all that end one, of which a program of 130 MB needs a hundred. */
 #define TABLE_STEPS 1024
+#define STEPS_MOST  ((size_t)1 << 20)
 #define ENTRY_SIZE  4
 #define TABLES_MOST ((size_t)1 << 20)
 #define WORD_SIZE   4
@@ -171,23 +172,26 @@ static bool is_code(const struct reference_view *view, uint32_t address)
 
 /* What stands behind the last entry leads to no code, and must not look as if it did once the entries are addresses: it
  * goes down by the table's address until it does not. Nothing else goes there, so it can be told again. */
-static void end_table(const struct reference_view *view, uint8_t *entry, uint32_t table)
+static void end_table(struct reference_walker *walker, uint8_t *entry, uint32_t table)
 {
+	const struct reference_view *view = walker->view;
 	uint32_t word = reference_word(entry);
-	for (int i = 0; i < TABLE_STEPS && is_code(view, view->rewritten ? word + table : word); i++)
+	for (int i = 0;
+	     i < TABLE_STEPS && walker->steps < STEPS_MOST && is_code(view, view->rewritten ? word + table : word);
+	     i++, walker->steps++)
 		word = view->rewritten ? word + table : word - table;
 	reference_put_word(entry, word);
 }
 
 /* A table goes on as long as its entries lead to code and nothing else begins. */
-static void walk_table(const struct reference_walker *walker, uint8_t *bytes, size_t size, uint64_t table)
+static void walk_table(struct reference_walker *walker, uint8_t *bytes, size_t size, uint64_t table)
 {
 	const struct reference_view *view = walker->view;
 
 	for (size_t at = 0; at + ENTRY_SIZE <= size; at += ENTRY_SIZE) {
 		uint32_t word = reference_word(bytes + at);
 		if (!is_code(view, view->rewritten ? word : word + (uint32_t)table)) {
-			end_table(view, bytes + at, (uint32_t)table);
+			end_table(walker, bytes + at, (uint32_t)table);
 			return;
 		}
 		reference_meet(walker, (struct reference){.form = REFERENCE_DISTANCE, .at = bytes + at, .base = table});

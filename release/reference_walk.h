@@ -15,6 +15,7 @@ struct reference_walker {
 	void *context;
 	uint64_t *tables; /* where LEA points */
 	size_t table_count, table_room;
+	size_t steps; /* that the ends of tables went down so far: as many on the way back */
 	struct reference_frame *frames;
 	size_t frame_count, frame_room;
 	struct error *error;
