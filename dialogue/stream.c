@@ -108,12 +108,20 @@ int stream_send_error(struct stream *stream, enum message_type type, uint64_t id
 	return stream_send(stream, type, FRAME_REPLY | FRAME_ERROR, id, body, error);
 }
 
+/* What could not be sent is missing in the middle: neither end is to wait for the other any more. */
+static int give_up(struct stream *stream, struct error *error)
+{
+	error_set_errno(error, ERROR_UNREACHABLE, "closed", "the stream is closed");
+	shutdown(stream->fd, SHUT_RDWR);
+	return -(int)error->code;
+}
+
 int stream_flush(struct stream *stream, bool *ret_pending, struct error *error)
 {
 	size_t written = 0;
 
 	if (stream->output.size > 0 && fault_point("stream.send") < 0)
-		return error_set_errno(error, ERROR_UNREACHABLE, "closed", "the stream is closed");
+		return give_up(stream, error);
 	while (written < stream->output.size) {
 		ssize_t put =
 			send(stream->fd, stream->output.data + written, stream->output.size - written, MSG_NOSIGNAL);
@@ -122,7 +130,7 @@ int stream_flush(struct stream *stream, bool *ret_pending, struct error *error)
 		if (put < 0 && errno == EAGAIN)
 			break;
 		if (put < 0)
-			return error_set_errno(error, ERROR_UNREACHABLE, "closed", "the stream is closed");
+			return give_up(stream, error);
 		written += (size_t)put;
 	}
 	buffer_consume(&stream->output, written);
