@@ -27,7 +27,6 @@ void staging_hand_free(struct staging_hand *hand)
 
 void staging_close(struct staging *staging)
 {
-	staging_flush_free(&staging->flush);
 	file_close(&staging->directory);
 	file_close(&staging->roots[MANIFEST_TREE]);
 	file_close(&staging->roots[MANIFEST_HOOKS]);
@@ -213,7 +212,6 @@ int staging_open(int directory, const struct manifest *manifest, bool fresh, str
 	if (result < 0)
 		return result;
 	staging.masked = masked_bits(&staging);
-	staging.flush = staging_flush_new(staging.directory);
 	*ret_staging = staging;
 	staging = (struct staging){.directory = -1, .roots = {-1, -1}};
 	return 0;

@@ -7,7 +7,6 @@
 
 #include "base/folder.h"
 #include "release/manifest.h"
-#include "release/staging_flush.h"
 #include "release/unpack.h"
 
 struct staging {
@@ -16,7 +15,6 @@ struct staging {
 	const struct manifest *manifest; /* borrowed */
 	unsigned masked;                 /* permission bits that a new file may not get by being made */
 	atomic_bool no_extents;          /* this file system shares none */
-	struct staging_flush *flush;     /* owned */
 };
 
 /* What one thread keeps between files. */

@@ -109,11 +109,9 @@ static int finish_new(const struct staging *staging, int fd, const struct manife
 }
 
 /* A disk that will refuse the bytes says so at the end, too. */
-static void write_early(const struct staging *staging, int fd, uint64_t offset, size_t size)
+static void write_early(int fd, uint64_t offset, uint64_t size)
 {
-	if (size < EARLY_BYTES)
-		staging_flush_count(staging->flush, size);
-	else if (sync_file_range(fd, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE) < 0)
+	if (size >= EARLY_BYTES && sync_file_range(fd, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE) < 0)
 		errno = 0;
 }
 
@@ -128,7 +126,7 @@ int staging_write(const struct staging *staging, struct staging_hand *hand, cons
 		result = file_write_fd(fd, entry->path, bytes, size, error);
 	if (result < 0)
 		return result;
-	write_early(staging, fd, 0, size);
+	write_early(fd, 0, size);
 	return finish_new(staging, fd, entry, error);
 }
 
@@ -154,7 +152,7 @@ int staging_write_at(const struct staging *staging, struct staging_hand *hand, c
 		rest += put;
 		at += (uint64_t)put;
 	}
-	write_early(staging, fd, offset, size);
+	write_early(fd, offset, size);
 	return 0;
 }
 
@@ -210,7 +208,7 @@ static int copy_large(const struct staging *staging, struct staging_hand *hand, 
 		result = file_write_fd(fd, entry->path, hand->room, part, error);
 		if (result < 0)
 			return result;
-		write_early(staging, fd, at, part);
+		write_early(fd, at, part);
 		at += part;
 	}
 	hash_end(&state, hash);
