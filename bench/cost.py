@@ -13,6 +13,10 @@ class OutOfTime(Exception):
     """The run went past its limit and was ended."""
 
 
+class Broken(SystemExit):
+    """A program of the run failed."""
+
+
 class Cost:
     """Runs in turn add up: seconds by the clock, CPU seconds of every process and of those it waited for. `peak` is
     that of the hungriest run in MiB: the sum, over every process of the run, of the most that each ever held (VmHWM, pages
@@ -53,8 +57,8 @@ class Cost:
         for process in processes:
             if process.returncode != 0:
                 complaints.seek(0)
-                raise SystemExit("%s ended with %d: %s" % (" ".join(process.args), process.returncode,
-                                                           complaints.read().decode(errors="replace")[-2000:]))
+                raise Broken("%s ended with %d: %s" % (" ".join(process.args), process.returncode,
+                                                       complaints.read().decode(errors="replace")[-2000:]))
         return self
 
     def as_dict(self):
