@@ -404,16 +404,18 @@ static void test_tunnel_is_back(void **state)
 	assert_true(last_run(fixture)->tunnel && last_run(fixture)->confirmed);
 }
 
-/* "up" while the run begins, "waiting" once the new version has been started. */
-static void lose_tunnel(struct fixture *fixture, const char *after, const char *seconds)
+/* "up" while the run begins; `after` as the new version is started, or `later` seconds behind its back. */
+static void lose_tunnel(struct fixture *fixture, const char *after, const char *later)
 {
-	char script[512];
+	char script[512], pause[64] = "", behind[] = " > /dev/null 2>&1 &";
 
 	fixture_write(fixture, "tunnel", "up permanent");
+	if (later != NULL)
+		snprintf(pause, sizeof pause, "sleep %s; ", later);
 	snprintf(script, sizeof script,
 		 "#!/bin/sh\nv=$(cat %s/product/current/version)\necho start $v >> %s/units.log\n"
-		 "[ $v = 1.0 ] || (sleep %s; printf '%s' > %s/tunnel) > /dev/null 2>&1 &\n",
-		 fixture->directory, fixture->directory, seconds, after, fixture->directory);
+		 "[ $v = 1.0 ] || (%sprintf '%s' > %s/tunnel)%s\n",
+		 fixture->directory, fixture->directory, pause, after, fixture->directory, later != NULL ? behind : "");
 	fixture_write(fixture, "start", script);
 }
 
@@ -421,7 +423,7 @@ static void test_tunnel_never_comes_back(void **state)
 {
 	struct fixture *fixture = *state;
 
-	lose_tunnel(fixture, "waiting permanent", "0");
+	lose_tunnel(fixture, "waiting permanent", NULL);
 	assert_int_equal(machine_upgrade(fixture, "up-1", "1.1", FIXTURE_NETWORK), JOURNAL_ROLLED_BACK);
 	assert_non_null(strstr(last_run(fixture)->reason, "tunnel"));
 	assert_blamed(fixture, true);
@@ -448,7 +450,7 @@ static void test_tunnel_closed_meanwhile(void **state)
 {
 	struct fixture *fixture = *state;
 
-	lose_tunnel(fixture, "closed", "0");
+	lose_tunnel(fixture, "closed", NULL);
 	assert_int_equal(machine_upgrade(fixture, "up-1", "1.1", FIXTURE_NETWORK), JOURNAL_COMMITTED);
 	assert_false(last_run(fixture)->confirmed);
 }
