@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/crew.h"
+#include "base/crew_memory.h"
 #include "base/fault.h"
 #include "base/file.h"
 #include "release/blob.h"

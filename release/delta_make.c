@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/crew.h"
+#include "base/crew_memory.h"
 #include "base/file.h"
 #include "release/blob.h"
 #include "release/delta_frame.h"

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/crew.h"
+#include "base/crew_memory.h"
 #include "release/delta.h"
 #include "release/delta_map_make.h"
 #include "release/delta_match.h"
