@@ -31,6 +31,11 @@ def emptied(path):
     return path
 
 
+def stale(made, source):
+    """Whether it is missing, or older than what it was made of."""
+    return not made.exists() or made.stat().st_mtime < source.stat().st_mtime
+
+
 class Pair:
     """One entry of pairs.json and its folder: the trees `old` and `new`, and what is made of them."""
 

@@ -11,7 +11,7 @@ import tempfile
 import time
 
 from cost import Cost
-from pairs import call, emptied
+from pairs import call, emptied, stale
 from peers.certificate import certificate
 from peers.tars import full
 from volume import device, mounted
@@ -87,7 +87,7 @@ def make_bundle(pair):
 
 
 def ready(pair):
-    if not bundle(pair).exists():
+    if stale(bundle(pair), full(pair)):
         make_bundle(pair)
 
 

@@ -4,7 +4,7 @@ of each call is its own, whatever the size. (Its delta handler needs zchunk, whi
 import hashlib
 
 from cost import Cost
-from pairs import emptied
+from pairs import emptied, stale
 from peers.certificate import certificate
 from peers.tars import full
 
@@ -38,7 +38,7 @@ def make(pair):
 
 
 def ready(pair):
-    if not image(pair).exists():
+    if stale(image(pair), full(pair)):
         make(pair)
 
 

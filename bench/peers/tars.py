@@ -19,6 +19,7 @@ def full_path(pair):
 def make_full(pair):
     part = pair.work / "new.part.zst"
     cost = Cost().run([*ZSTD, "--long=27", "-T0", pair.tar("new"), "-o", part], limit=LIMIT)
+    part.touch()  # zstd gives it the time of what it packed
     part.rename(full_path(pair))
     return full_path(pair).stat().st_size, cost
 
