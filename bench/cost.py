@@ -45,6 +45,8 @@ class Cost:
                 self.cpu += usage.ru_utime + usage.ru_stime
         finally:
             end_all(processes)  # those that run still: this one is being ended
+            for process in processes:
+                process.wait()
             peak = watch.end()
             if timer:
                 timer.cancel()

@@ -3,7 +3,9 @@ journal looks past inodes that were freed a moment ago, so that delete-and-extra
 another one. Loop-mounted with direct I/O, so that its pages are cached once."""
 import contextlib
 import pathlib
+import signal
 import subprocess
+import sys
 import tempfile
 
 
@@ -43,6 +45,14 @@ def volume(gigabytes=8, beside=None):
         _run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", name)
         with mounted(name) as root:
             yield root
+
+
+def ends_in_order():
+    """A bench that is ended from outside unmounts what it has mounted."""
+    def end(number, _):
+        signal.signal(number, signal.SIG_IGN)  # a second one must not break into that
+        sys.exit("ended from outside")
+    signal.signal(signal.SIGTERM, end)
 
 
 def drop_caches():

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 
-from cost import Cost
+from cost import Broken, Cost
 from pairs import call, emptied, stale
 from peers.certificate import certificate
 from peers.tars import full
@@ -122,7 +122,7 @@ def wait_until(ready_now):
     end = time.monotonic() + PATIENCE
     while not ready_now():
         if time.monotonic() > end:
-            raise SystemExit("RAUC's service or its bus does not answer")
+            raise Broken("RAUC's service or its bus does not answer")
         time.sleep(0.05)
 
 
