@@ -332,7 +332,7 @@ const char *delta_damaged(const struct delta *delta, int tree, size_t content)
 				continue;
 			seen[old] = true;
 			if (!delta_base_holds(&base, old))
-				return delta->old->entries[delta->old->contents[old].first_entry].path;
+				return manifest_file(delta->old, &delta->old->contents[old], 0)->path;
 		}
 	}
 	return NULL;

@@ -38,8 +38,7 @@ static void move_to(struct delta_base *base, size_t index)
 	delta_base_close(base);
 	base->content = index;
 	for (size_t i = 0; base->fd < 0 && i < content->files; i++) {
-		const struct manifest_entry *entry =
-			&base->manifest->entries[base->manifest->file_order[content->first_file + i]];
+		const struct manifest_entry *entry = manifest_file(base->manifest, content, i);
 		if (entry->root == MANIFEST_TREE)
 			base->fd = open_sized(base->tree, entry, content->size);
 	}

@@ -43,12 +43,6 @@ static void match_end(struct match *match)
 	free(match->bytes);
 }
 
-static const struct manifest_entry *file_of(const struct manifest *manifest, const struct manifest_content *content,
-					    size_t index)
-{
-	return &manifest->entries[manifest->file_order[content->first_file + index]];
-}
-
 static const char *base_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -73,7 +67,7 @@ static int by_name(const void *a, const void *b)
 static size_t at_path(const struct match *match, const struct manifest_content *content)
 {
 	for (size_t i = 0; i < content->files; i++) {
-		const struct manifest_entry *entry = file_of(match->new->manifest, content, i);
+		const struct manifest_entry *entry = manifest_file(match->new->manifest, content, i);
 		if (entry->root != MANIFEST_TREE)
 			continue;
 		const struct manifest_entry *old = manifest_find(match->old->manifest, MANIFEST_TREE, entry->path);
@@ -123,7 +117,7 @@ static int index_old(struct match *match, struct error *error)
 		for (size_t j = 0; j < sketch.count; j++)
 			match->marks[match->mark_count++] = (struct mark){sketch.least[j], i};
 		for (size_t j = 0; j < content->files; j++) {
-			const struct manifest_entry *entry = file_of(old, content, j);
+			const struct manifest_entry *entry = manifest_file(old, content, j);
 			if (entry->root == MANIFEST_TREE)
 				match->names[match->name_count++] =
 					(struct name){base_name(entry->path), entry->path, i};
@@ -197,7 +191,7 @@ static size_t likeness(const char *a, const char *b)
 static size_t like_name(const struct match *match, const struct manifest_content *content)
 {
 	size_t best = 0, found = DELTA_MATCH_NONE;
-	const struct manifest_entry *entry = file_of(match->new->manifest, content, 0);
+	const struct manifest_entry *entry = manifest_file(match->new->manifest, content, 0);
 	const char *base = base_name(entry->path);
 	size_t low = 0, high = match->name_count;
 

@@ -66,7 +66,7 @@ int delta_source_open(const char *path, const char *beside, struct delta_source 
 bool delta_source_in_tree(const struct manifest *manifest, const struct manifest_content *content)
 {
 	for (size_t i = 0; i < content->files; i++)
-		if (manifest->entries[manifest->file_order[content->first_file + i]].root == MANIFEST_TREE)
+		if (manifest_file(manifest, content, i)->root == MANIFEST_TREE)
 			return true;
 	return false;
 }

@@ -106,3 +106,9 @@ const struct manifest_content *manifest_find_content(const struct manifest *mani
 	}
 	return NULL;
 }
+
+const struct manifest_entry *manifest_file(const struct manifest *manifest, const struct manifest_content *content,
+					   size_t index)
+{
+	return &manifest->entries[manifest->file_order[content->first_file + index]];
+}

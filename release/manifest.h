@@ -42,7 +42,6 @@ struct manifest_content {
 	uint8_t hash[HASH_SIZE];
 	uint64_t size;
 	uint64_t offset;            /* in the content stream; derived when read */
-	uint32_t first_entry;       /* the first entry with this hash; derived */
 	uint32_t first_file, files; /* every entry with this hash: that stretch of manifest.file_order; derived */
 };
 
@@ -87,6 +86,10 @@ const struct manifest_entry *manifest_find(const struct manifest *manifest, enum
 /* The content with this hash, NULL when the release has none. */
 const struct manifest_content *manifest_find_content(const struct manifest *manifest,
 						     const uint8_t hash[static HASH_SIZE]);
+
+/* The file `index`, below content->files, of those with this content: in the order of the entries. */
+const struct manifest_entry *manifest_file(const struct manifest *manifest, const struct manifest_content *content,
+					   size_t index);
 
 /* A product, version or channel: letters, digits and . _ + ~ -, a letter or digit first, 63 bytes at most. So it is
  * also a safe name of a file. */

@@ -48,7 +48,7 @@ static int stream_take(struct stream *stream, const uint8_t *bytes, size_t size,
 		const struct manifest_content *content = &manifest->contents[stream->content];
 		if (!hash_equal(hash, content->hash))
 			return error_set(error, ERROR_DATA, "hash", "%s in the bundle is not what its manifest says",
-					 manifest->entries[content->first_entry].path);
+					 manifest_file(manifest, content, 0)->path);
 		stream->content++;
 		stream_begin(stream);
 	}

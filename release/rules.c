@@ -249,8 +249,7 @@ static int check_contents(struct manifest *manifest, struct error *error)
 			return REFUSE(error, "release %s lists a content twice, or one that no file has, or misses one",
 				      manifest->version);
 		content->first_file = (uint32_t)file;
-		content->first_entry = manifest->file_order[file];
-		content->size = manifest->entries[content->first_entry].size;
+		content->size = manifest->entries[manifest->file_order[file]].size;
 		for (; file < manifest->file_count; file++) {
 			const struct manifest_entry *entry = &manifest->entries[manifest->file_order[file]];
 			if (memcmp(entry->hash, content->hash, HASH_SIZE) != 0)

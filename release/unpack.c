@@ -46,7 +46,7 @@ struct overlap unpack_overlap(const struct manifest *manifest, size_t blob_index
 
 const struct manifest_entry *unpack_file(const struct manifest *manifest, size_t content, size_t index)
 {
-	return &manifest->entries[manifest->file_order[manifest->contents[content].first_file + index]];
+	return manifest_file(manifest, &manifest->contents[content], index);
 }
 
 struct unpack_hand *unpack_hand_take(struct unpack *unpack, struct error *error)

@@ -51,8 +51,7 @@ static int share_content(const struct gather *gather, struct staging_hand *hand,
 	bool taken = false;
 
 	for (size_t i = 0; old != NULL && i < old->files && !taken; i++) {
-		const struct manifest_entry *from =
-			&gather->base_manifest->entries[gather->base_manifest->file_order[old->first_file + i]];
+		const struct manifest_entry *from = manifest_file(gather->base_manifest, old, i);
 		if (from->root != MANIFEST_TREE)
 			continue;
 		int result =
@@ -91,11 +90,11 @@ static int gather_stretch(void *context, size_t worker, size_t stretch, struct e
 	return result;
 }
 
-static int by_first_entry(const void *a, const void *b, void *context)
+static int by_first_file(const void *a, const void *b, void *context)
 {
 	const struct manifest *manifest = context;
-	size_t x = manifest->contents[*(const size_t *)a].first_entry;
-	size_t y = manifest->contents[*(const size_t *)b].first_entry;
+	const struct manifest_entry *x = unpack_file(manifest, *(const size_t *)a, 0);
+	const struct manifest_entry *y = unpack_file(manifest, *(const size_t *)b, 0);
 	return (x > y) - (x < y);
 }
 
@@ -111,7 +110,7 @@ static int order_contents(struct gather *gather, struct error *error)
 				 manifest->version);
 	for (size_t i = 0; i < count; i++)
 		gather->order[i] = i;
-	qsort_r(gather->order, count, sizeof(*gather->order), by_first_entry, (void *)(uintptr_t)manifest);
+	qsort_r(gather->order, count, sizeof(*gather->order), by_first_file, (void *)(uintptr_t)manifest);
 	const size_t crew = crew_size(CREW_MOST);
 	for (size_t at = 0; at < count;) {
 		size_t share = (count - at) / (SHARE * crew), step = share > STEP ? share : STEP;

@@ -97,7 +97,7 @@ static void order_by_likeness(void **state)
 	static const char *const order[] = {"Makefile", "b.css", "a.js", "x/a.js", "c.js"};
 	assert_done(manifest->content_count == ARRAY_SIZE(order) ? 0 : error_set(&error, ERROR_BUG, "count", "count"));
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
-		assert_string_equal(manifest->entries[manifest->contents[i].first_entry].path, order[i]);
+		assert_string_equal(manifest_file(manifest, &manifest->contents[i], 0)->path, order[i]);
 }
 
 static void count_blob(void *context, size_t done, size_t count)
