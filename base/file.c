@@ -196,7 +196,20 @@ struct content {
 	const void *bytes;
 	size_t size;
 	int from; /* -1: bytes */
+	mode_t mode;
+	uid_t uid; /* -1, as the next: the writer's */
+	gid_t gid;
 };
+
+/* The caller's mode, whatever the umask is. */
+static int set_owner(int fd, const char *path, const struct content *content, struct error *error)
+{
+	if (fchmod(fd, content->mode) < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s: mode", path);
+	if (content->uid != (uid_t)-1 && fchown(fd, content->uid, content->gid) < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "owner", "%s: owner", path);
+	return 0;
+}
 
 static int write_content(int fd, const char *path, const struct content *content, struct error *error)
 {
@@ -204,7 +217,7 @@ static int write_content(int fd, const char *path, const struct content *content
 				 : file_copy_fd(content->from, fd, path, UINT64_MAX, error);
 }
 
-static int write_durable(int directory, const char *path, const struct content *content, mode_t mode, bool replace,
+static int write_durable(int directory, const char *path, const struct content *content, bool replace,
 			 struct error *error)
 {
 	CLEANUP(file_close) int parent = -1;
@@ -221,12 +234,12 @@ static int write_durable(int directory, const char *path, const struct content *
 	snprintf(temporary, sizeof temporary, ".%.200s.%s", name, salt_text);
 	if (fault_point("file.create") < 0)
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be created", path);
-	fd = openat(parent, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+	fd = openat(parent, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, content->mode);
 	if (fd < 0)
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be created", path);
-	/* The caller's mode, whatever the umask is. */
-	status = fchmod(fd, mode) < 0 ? error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s: mode", path)
-				      : write_content(fd, path, content, error);
+	status = set_owner(fd, path, content, error);
+	if (status == 0)
+		status = write_content(fd, path, content, error);
 	if (status == 0 && (fault_point("file.sync") < 0 || fsync(fd) < 0))
 		status = error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be made durable", path);
 	if (status == 0 && fault_point("file.rename") < 0)
@@ -248,19 +261,40 @@ static int write_durable(int directory, const char *path, const struct content *
 	return status;
 }
 
+static struct content bytes_of(const void *bytes, size_t size, mode_t mode)
+{
+	return (struct content){.bytes = bytes, .size = size, .from = -1, .mode = mode, .uid = (uid_t)-1};
+}
+
 int file_replace_at(int directory, const char *path, const void *bytes, size_t size, mode_t mode, struct error *error)
 {
-	return write_durable(directory, path, &(struct content){bytes, size, -1}, mode, true, error);
+	const struct content content = bytes_of(bytes, size, mode);
+
+	return write_durable(directory, path, &content, true, error);
+}
+
+int file_replace_for_at(int directory, const char *path, const void *bytes, size_t size, mode_t mode, uid_t uid,
+			gid_t gid, struct error *error)
+{
+	struct content content = bytes_of(bytes, size, mode);
+
+	content.uid = uid;
+	content.gid = gid;
+	return write_durable(directory, path, &content, true, error);
 }
 
 int file_replace_from_at(int directory, const char *path, int from, mode_t mode, struct error *error)
 {
-	return write_durable(directory, path, &(struct content){.from = from}, mode, true, error);
+	const struct content content = {.from = from, .mode = mode, .uid = (uid_t)-1};
+
+	return write_durable(directory, path, &content, true, error);
 }
 
 int file_create_at(int directory, const char *path, const void *bytes, size_t size, mode_t mode, struct error *error)
 {
-	return write_durable(directory, path, &(struct content){bytes, size, -1}, mode, false, error);
+	const struct content content = bytes_of(bytes, size, mode);
+
+	return write_durable(directory, path, &content, false, error);
 }
 
 int file_open_beneath(int directory, const char *path, int flags, mode_t mode, int *ret_fd, struct error *error)

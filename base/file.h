@@ -34,6 +34,9 @@ int file_write_fd(int fd, const char *name, const void *bytes, size_t size, stru
 /* Durable replacement: temporary file beside, write, fsync, rename, fsync of the directory. */
 int file_replace_at(int directory, const char *path, const void *bytes, size_t size, mode_t mode,
 		    struct error *error) MUST_CHECK;
+/* The same for another owner, whose it is as soon as it stands there; (uid_t)-1, (gid_t)-1: the caller's. */
+int file_replace_for_at(int directory, const char *path, const void *bytes, size_t size, mode_t mode, uid_t uid,
+			gid_t gid, struct error *error) MUST_CHECK;
 /* The same with what another file has from its descriptor's position to its end. */
 int file_replace_from_at(int directory, const char *path, int from, mode_t mode, struct error *error) MUST_CHECK;
 /* As file_replace_at, but refuses (ERROR_CANNOT_CREATE "exists") when the file is there already. */

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/fault.h"
 #include "base/file.h"
 #include "base/process.h"
 
@@ -88,23 +87,12 @@ void places_close(struct places *places)
 	file_close(&places->releases);
 }
 
-/* A key that link may not read is none: its owner stays over a power cut, too. */
-static int give_to_link(const struct places *places, const struct places_users *users, const char *name,
-			struct error *error)
-{
-	CLEANUP(file_close) int fd = openat(places->link, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fchown(fd, users->link.uid, users->link.gid) < 0 || fault_point("places.sync") < 0 ||
-	    fsync(fd) < 0)
-		return error_set_errno(error, ERROR_CANNOT_CREATE, "owner", "STATE/link/%s", name);
-	return 0;
-}
-
+/* A key that link may not read is none: it is link's from the moment it stands there. */
 int places_write_link_file(const struct places *places, const struct places_users *users, const char *name,
 			   const struct buffer *content, struct error *error)
 {
-	if (file_replace_at(places->link, name, content->data, content->size, 0600, error) < 0)
-		return -(int)error->code;
-	return users->link.uid == (uid_t)-1 ? 0 : give_to_link(places, users, name, error);
+	return file_replace_for_at(places->link, name, content->data, content->size, 0600, users->link.uid,
+				   users->link.gid, error);
 }
 
 int places_next_generation(const struct places *places, struct error *error)
