@@ -5,10 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "appliance-hook/cli/joining.h"
 #include "appliance-hook/cli/part.h"
 #include "appliance-hook/cli/program.h"
 #include "base/file.h"
-#include "keys/sshkey.h"
+#include "base/log.h"
 #include "keys/trust.h"
 
 #define JOIN_AGAIN    3
@@ -29,83 +30,90 @@ static int check_root(const struct hook_settings *settings, const struct joincod
 			 settings->trust_root);
 }
 
-static int write_key(const struct places *places, const struct places_users *users,
-		     const uint8_t seed[static SECRET_ED25519_SEED], const char *name, struct error *error)
+/* One run's. */
+struct join {
+	struct hook_settings settings;
+	struct places_users users;
+	struct places places;
+	int lock;
+	struct joincode code;
+	uint8_t seed[SECRET_ED25519_SEED];
+	struct joining joining;
+};
+
+static void join_end(struct join *join)
 {
-	CLEANUP(buffer_wipe) struct buffer text = BUFFER_INIT(SSHKEY_FILE_MOST);
-	if (sshkey_write(seed, name, &text, error) < 0)
-		return -(int)error->code;
-	return places_write_link_file(places, users, "appliance_key", &text, error);
+	places_close(&join->places);
+	file_close(&join->lock);
+	secret_wipe(join->seed, sizeof(join->seed));
+	secret_wipe(&join->code, sizeof(join->code));
+	hook_settings_free(&join->settings);
 }
 
-/* What orders and entitlements must name: check reads it beside the journal. */
-static int write_public(const struct places *places, const uint8_t seed[static SECRET_ED25519_SEED],
-			struct error *error)
+static int ask_hub(struct join *join, struct error *error)
 {
-	uint8_t public_key[SECRET_ED25519_PUBLIC], secret_key[SECRET_ED25519_SECRET];
-	CLEANUP(key_free) struct key *key = NULL;
-	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(KEY_FILE_MOST);
-	secret_ed25519_from_seed(seed, public_key, secret_key);
-	secret_wipe(secret_key, sizeof(secret_key));
-	if (key_from_ed25519(public_key, &key, error) < 0 || jsonio_write(key_object(key), true, &text, error) < 0)
-		return -(int)error->code;
-	return file_replace_at(places->product, "appliance.pub", text.data, text.size, 0644, error);
+	const struct link_settings link = part_link_settings(&join->settings);
+	return link_join(&join->code, &link, join->users.link.uid, join->users.link.gid, join->seed,
+			 join->settings.product, join->joining.name, join->joining.host_key, error);
 }
 
-static int write_hub(const struct places *places, const struct places_users *users, const struct joincode *code,
-		     const uint8_t host_key[static SECRET_ED25519_PUBLIC], const char *name, struct error *error)
+static int join_anew(struct join *join, struct error *error)
 {
-	char hex[2 * SECRET_ED25519_PUBLIC + 1];
-	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(4096);
-	hash_to_hex(host_key, SECRET_ED25519_PUBLIC, hex);
-	CLEANUP(jsonio_free)
-	json_t *hub = json_pack("{s:s, s:i, s:s, s:s}", "host", code->host, "port", (int)code->port, "host_key", hex,
-				"appliance", name);
-	if (!hub)
-		return error_set(error, ERROR_DATA, "format", "the hub's name is no text");
-	if (jsonio_write(hub, true, &text, error) < 0)
+	struct joining ignored;
+	struct error settling;
+	secret_random(join->seed, sizeof(join->seed));
+	if (joining_prepare(&join->places, join->seed, error) < 0)
 		return -(int)error->code;
-	return places_write_link_file(places, users, "hub.json", &text, error);
+	int result = ask_hub(join, error);
+	/* A code made this very second may not have reached the hub yet. */
+	for (int again = 0; result < 0 && error->code == ERROR_NOT_PERMITTED && again < JOIN_AGAIN; again++) {
+		usleep(JOIN_AGAIN_US);
+		result = ask_hub(join, error);
+	}
+	if (result < 0) {
+		/* What was prepared goes; where it cannot, with the next join. */
+		if (joining_settle(&join->places, &join->users, &ignored, &settling) < 0)
+			log_write(LOG_LEVEL_WARNING, "the key that was to join: %s", settling.text);
+		return result;
+	}
+	if (joining_keep(&join->places, &join->users, &join->joining, error) < 0)
+		return error_prefix(error, "the hub took this appliance's key, and it could not be kept");
+	return 0;
 }
 
-/* hub.json last: link takes the key only together with the hub that knows it. */
-static int keep(const struct hook_settings *settings, const struct places_users *users, const struct joincode *code,
-		const uint8_t *seed, const uint8_t *host_key, const char *name, struct error *error)
+static int join_once(struct join *join, struct error *error)
 {
-	CLEANUP(places_close) struct places places = PLACES_CLOSED;
-	if (places_open(settings, users, &places, error) < 0 || write_public(&places, seed, error) < 0 ||
-	    write_key(&places, users, seed, name, error) < 0)
+	uint8_t once[SECRET_ED25519_SEED], once_secret[SECRET_ED25519_SECRET];
+	struct joining found;
+	if (places_open(&join->settings, &join->users, &join->places, error) < 0 ||
+	    joining_lock(&join->places, &join->lock, error) < 0 ||
+	    joining_settle(&join->places, &join->users, &found, error) < 0)
 		return -(int)error->code;
-	return write_hub(&places, users, code, host_key, name, error);
+	joincode_seed(&join->code, once);
+	secret_ed25519_from_seed(once, join->joining.once, once_secret);
+	secret_wipe(once, sizeof(once));
+	secret_wipe(once_secret, sizeof(once_secret));
+	if (found.name[0] && memcmp(found.once, join->joining.once, sizeof(found.once)) == 0) {
+		/* The same code again, after an interruption: it was taken already. */
+		join->joining = found;
+		return 0;
+	}
+	memcpy(join->joining.host, join->code.host, sizeof(join->joining.host));
+	join->joining.port = join->code.port;
+	return join_anew(join, error);
 }
 
 int join_command(const struct command_line *line, void *context UNUSED, struct error *error)
 {
-	CLEANUP(hook_settings_free) struct hook_settings settings = {0};
-	struct joincode code;
-	struct places_users users;
-	uint8_t seed[SECRET_ED25519_SEED], host_key[SECRET_ED25519_PUBLIC];
-	char name[LINK_NAME_MOST] = "";
-	if (program_settings(line, &settings, error) < 0 ||
-	    joincode_read(command_argument(line, 0), &code, error) < 0 || check_root(&settings, &code, error) < 0 ||
-	    places_find_users(&settings, &users, error) < 0)
+	CLEANUP(join_end) struct join join = {.places = PLACES_CLOSED, .lock = -1};
+	if (program_settings(line, &join.settings, error) < 0 ||
+	    joincode_read(command_argument(line, 0), &join.code, error) < 0 ||
+	    check_root(&join.settings, &join.code, error) < 0 ||
+	    places_find_users(&join.settings, &join.users, error) < 0)
 		return -(int)error->code;
-	struct link_settings link = part_link_settings(&settings);
 	secret_protect_process();
-	secret_random(seed, sizeof(seed));
-	int result =
-		link_join(&code, &link, users.link.uid, users.link.gid, seed, settings.product, name, host_key, error);
-	/* A code made this very second may not have reached the hub yet. */
-	for (int again = 0; result < 0 && error->code == ERROR_NOT_PERMITTED && again < JOIN_AGAIN; again++) {
-		usleep(JOIN_AGAIN_US);
-		result = link_join(&code, &link, users.link.uid, users.link.gid, seed, settings.product, name, host_key,
-				   error);
-	}
+	int result = join_once(&join, error);
 	if (result == 0)
-		result = keep(&settings, &users, &code, seed, host_key, name, error);
-	secret_wipe(seed, sizeof(seed));
-	secret_wipe(&code, sizeof(code));
-	if (result == 0)
-		printf("joined as %s; `appliance-hook tunnel open` lets your support centre in\n", name);
+		printf("joined as %s; `appliance-hook tunnel open` lets your support centre in\n", join.joining.name);
 	return result;
 }

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "appliance-hook/cli/joining.h"
 #include "appliance-hook/cli/serve_inside.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -87,6 +88,8 @@ static int prepare(struct serve *serve, int *ret_lock, struct error *error)
 			       : -(int)error->code;
 	}
 	say_how(serve->settings, &users);
+	if (joining_settle_idle(&serve->places, &users, error) < 0)
+		return error_prefix(error, "a join that was interrupted");
 	return places_next_generation(&serve->places, error);
 }
 

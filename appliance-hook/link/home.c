@@ -55,11 +55,11 @@ int home_read(int directory, const struct link_settings *settings, struct home *
 	CLEANUP(home_free) struct home home = {.key = BUFFER_INIT(SSHKEY_FILE_MOST)};
 	int status = file_read_at(directory, "appliance_key", &home.key, error);
 
+	if (status == 0)
+		status = read_hub(directory, settings, &home, error);
 	if (status < 0 && strcmp(error->name, "missing") == 0)
 		return error_set(error, ERROR_CONFIG, "join",
 				 "this appliance has not joined; run `appliance-hook join CODE`");
-	if (status == 0)
-		status = read_hub(directory, settings, &home, error);
 	if (status < 0)
 		return status;
 	*ret_home = home;

@@ -4,17 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/power/trusting.h"
-
 struct promise {
 	const struct tape_entry *told; /* NULL: nothing yet */
 	bool answered;
-	int followed; /* of trusting.h */
+	int kept; /* the number that was acknowledged last */
 };
 
-static struct promise find_promise(const struct tape *tape, size_t until)
+static struct promise find_promise(const struct story *story, const struct tape *tape, size_t until)
 {
-	struct promise promise = {.followed = 1};
+	struct promise promise = {.kept = story->keeps ? story->keeps->first : 0};
 
 	for (size_t i = 0; i < until; i++) {
 		const struct tape_entry *entry = tape_entry(tape, i);
@@ -22,8 +20,8 @@ static struct promise find_promise(const struct tape *tape, size_t until)
 			promise.told = entry;
 		if (entry->kind == TAPE_MARK && entry->offset == STORY_ANSWERED)
 			promise.answered = true;
-		if (entry->kind == TAPE_MARK && entry->offset == STORY_FOLLOWED)
-			memcpy(&promise.followed, tape_bytes(tape, entry), sizeof promise.followed);
+		if (entry->kind == TAPE_MARK && entry->offset == STORY_KEPT)
+			memcpy(&promise.kept, tape_bytes(tape, entry), sizeof promise.kept);
 	}
 	return promise;
 }
@@ -43,7 +41,7 @@ static bool is_kept(const struct story *story, struct fixture *fixture, const st
 			 strlen(text));
 		return false;
 	}
-	if (story->trusts && !trusting_holds(fixture, promise->followed, ret_text))
+	if (story->keeps && !story->keeps->holds(fixture, promise->kept, ret_text))
 		return false;
 	if (!promise->answered)
 		return true;
@@ -63,7 +61,7 @@ static bool is_kept(const struct story *story, struct fixture *fixture, const st
 void promise_check(const struct story *story, const char *box, const struct tape *tape, size_t until,
 		   struct alike *alike, struct promise_found *found)
 {
-	const struct promise promise = find_promise(tape, until);
+	const struct promise promise = find_promise(story, tape, until);
 	uint8_t print[HASH_SIZE];
 	struct fixture fixture;
 	int verdict = WHOLE_UNTRUE;

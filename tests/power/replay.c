@@ -117,7 +117,7 @@ static size_t find_begun(const struct tape *tape)
 /* A run, which a cut leaves open. */
 static bool is_resumed(const struct story *story)
 {
-	return story->from[0] && !story->trusts &&
+	return story->from[0] && !story->keeps &&
 	       (story->ends == JOURNAL_COMMITTED || story->ends == JOURNAL_ROLLED_BACK);
 }
 

@@ -12,6 +12,7 @@
 #include "appliance-hook/act/stage.h"
 #include "base/file.h"
 #include "release/delta.h"
+#include "tests/power/enrolling.h"
 #include "tests/power/trusting.h"
 #include "tests/unit/act/machine.h"
 
@@ -328,7 +329,7 @@ static void follow(struct fixture *fixture, int number, struct tape *tape)
 	if (trusting_follow(fixture, number, &error) < 0)
 		fail_msg("offer %d: %s", number, error.text);
 	if (tape)
-		tape_mark(tape, STORY_FOLLOWED, &number, sizeof number);
+		tape_mark(tape, STORY_KEPT, &number, sizeof number);
 }
 
 static void be_trusting(struct fixture *fixture, unsigned kind)
@@ -343,6 +344,19 @@ static void do_follow(struct fixture *fixture, struct tape *tape)
 	for (int number = 2; number <= TRUSTING_LAST; number++)
 		follow(fixture, number, tape);
 }
+
+static void do_enrol(struct fixture *fixture, struct tape *tape)
+{
+	struct error error = {0};
+
+	for (int number = 1; number <= ENROLLING_LAST; number++) {
+		if (enrolling_join(fixture, number, &error) < 0)
+			fail_msg("join %d: %s", number, error.text);
+		tape_mark(tape, STORY_KEPT, &number, sizeof number);
+	}
+}
+
+static const struct keeping trust = {1, trusting_holds}, enrolment = {0, enrolling_holds};
 
 #define MIGRATES (FIXTURE_HOOKS | FIXTURE_MIGRATION)
 
@@ -368,7 +382,8 @@ const struct story stories[] = {
 	 JOURNAL_ROLLED_BACK, "1.0", ""},
 	{"rollback with data", be_committed, MIGRATES, do_rollback, NULL, "1.1", "1.0", JOURNAL_ROLLED_BACK, "1.0", ""},
 	{"trust followed", be_trusting, FIXTURE_GOOD, do_follow, NULL, "1.0", "1.1", JOURNAL_COMMITTED, "1.0", "",
-	 true},
+	 &trust},
+	{"joined", be_adopted, FIXTURE_GOOD, do_enrol, NULL, "1.0", "1.1", JOURNAL_COMMITTED, "1.0", "", &enrolment},
 };
 const size_t story_count = ARRAY_SIZE(stories);
 

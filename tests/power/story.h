@@ -4,13 +4,21 @@
 
 #include "tests/power/tape.h"
 #include "tests/unit/act/fixture.h"
+#include "tests/unit/act/whole.h"
 
 /* Words of marks. */
 enum story_mark {
 	STORY_BEGUN = 1, /* what came before is durable */
 	STORY_TOLD,      /* somebody heard of a state or step; the bytes are the journal's as it is then */
 	STORY_ANSWERED,  /* the deed returned */
-	STORY_FOLLOWED,  /* an offer of trusting.h was: the bytes are its number */
+	STORY_KEPT,      /* a number of `keeps` was: the bytes are it */
+};
+
+/* What is kept beside the journal, in numbered steps (trusting.h, enrolling.h). */
+struct keeping {
+	int first; /* the number that it begins with */
+	/* Whether what was acknowledged last is there, or the next; and what comes later is taken. */
+	bool (*holds)(struct fixture *fixture, int acknowledged, char ret_text[WHOLE_TEXT_SIZE]);
 };
 
 struct story {
@@ -21,9 +29,9 @@ struct story {
 	void (*again)(struct fixture *fixture); /* asked for once more after a cut; NULL: nobody does */
 	const char *from, *to;                  /* the versions between which it goes; `from` "": none */
 	enum journal_stage ends;
-	const char *stands; /* at its end */
-	const char *staged; /* "": none */
-	bool trusts;        /* it has what trusting.h is about */
+	const char *stands;          /* at its end */
+	const char *staged;          /* "": none */
+	const struct keeping *keeps; /* NULL: no more than the journal tells */
 };
 
 extern const struct story stories[];

@@ -180,3 +180,26 @@ def test_full_disk_is_a_clear_refusal(shop):
     finally:
         time.sleep(0.1)
         subprocess.run(["umount", "-l", str(small)])
+
+
+@pytest.mark.parametrize("how", ["join", "serve"])
+def test_join_killed_after_the_hub_answered(shop, how):
+    """The code is spent: what stands on the disk is enough for the same command again, and for serve alone."""
+    box = Appliance(shop, shop.centre, shop.publisher)
+    code = shop.centre.nightshift("appliance", "add", box.name, "--contract", "c-1", "--product",
+                                  shop.publisher.product).stdout.strip()
+    box.adopt(shop.bundles["1.0"])
+    log = box.directory / "points"
+    log.touch()
+    log.chmod(0o666)
+    # The third file that a join puts in place is the first that its reader sees; the two before are its own.
+    box.hook("join", code, variables={"NIGHTSHIFT_FAULT": "file.rename:3=kill", "NIGHTSHIFT_FAULT_LOG": str(log)}, check=False)
+    assert "file.rename" in log.read_text()
+    assert (box.state / "joining.json").exists() and not (box.state / "link" / "hub.json").exists()
+    if how == "join":
+        assert "joined as box1" in box.hook("join", code).stdout
+        again = box.hook("join", code, check=False)
+        assert again.returncode == 77 and "ask your vendor for a new one" in again.stderr, again
+    box.serve()
+    assert not list(box.state.glob("joining.[jk]*"))
+    box.open_tunnel()
