@@ -46,47 +46,69 @@ static void bring(struct unpack *unpack, const uint8_t *bytes, size_t threads, e
 	unpack_pieces_free(&brought.pieces);
 }
 
-static void in_any_order(void **state)
+/* A release of one large file, none of which is staged yet. */
+struct one_file {
+	struct manifest *manifest;
+	struct buffer bytes;
+	int staging;
+	struct unpack *unpack;
+};
+
+static int begin(void **state)
 {
-	(void)state;
+	static struct one_file one;
 	struct error error;
-	CLEANUP(unpack_free) struct unpack *unpack = NULL;
 
 	put_noise("tree/large", SIZE, 1);
-	CLEANUP(manifest_free) struct manifest *manifest = pack_tree("tree", "1", "one.bundle");
-	CLEANUP(buffer_free) struct buffer bytes = get_bytes("tree/large");
+	one = (struct one_file){.manifest = pack_tree("tree", "1", "one.bundle"), .bytes = get_bytes("tree/large")};
 	assert_int_equal(mkdir("staging", 0755), 0);
-	CLEANUP(file_close) int staging = open_dir("staging");
-	assert_done(unpack_begin(staging, manifest, -1, NULL, UNPACK_AUTO, &unpack, &error));
+	one.staging = open_dir("staging");
+	assert_done(unpack_begin(one.staging, one.manifest, -1, NULL, UNPACK_AUTO, &one.unpack, &error));
+	*state = &one;
+	return 0;
+}
+
+static int end(void **state)
+{
+	struct one_file *one = *state;
+	struct error error;
+
+	unpack_free(&one->unpack);
+	file_close(&one->staging);
+	buffer_free(&one->bytes);
+	manifest_free(&one->manifest);
+	return file_remove_tree_at(AT_FDCWD, "staging", &error);
+}
+
+static void in_any_order(void **state)
+{
+	const struct one_file *one = *state;
+	uint8_t *bytes = one->bytes.data;
+
 	for (size_t threads = 1; threads <= CREW_MOST; threads *= 4) {
-		bring(unpack, bytes.data, threads, UNPACK_GOOD);
-		bytes.data[SIZE / 2]++;
-		bring(unpack, bytes.data, threads, UNPACK_BAD);
-		bytes.data[SIZE / 2]--;
+		bring(one->unpack, bytes, threads, UNPACK_GOOD);
+		bytes[SIZE / 2]++;
+		bring(one->unpack, bytes, threads, UNPACK_BAD);
+		bytes[SIZE / 2]--;
 	}
 }
 
 /* What was written and cannot be read back when its turn comes. */
 static void cut_meanwhile(void **state)
 {
-	(void)state;
+	const struct one_file *one = *state;
+	const uint8_t *bytes = one->bytes.data;
 	struct error error;
 	struct staging_hand hand = STAGING_HAND_EMPTY;
 	enum unpack_whole whole = UNPACK_GOOD;
-	CLEANUP(unpack_free) struct unpack *unpack = NULL;
 	struct unpack_pieces *pieces = unpack_pieces_new();
 
-	put_noise("other/large", SIZE, 2);
-	CLEANUP(manifest_free) struct manifest *manifest = pack_tree("other", "2", "two.bundle");
-	CLEANUP(buffer_free) struct buffer bytes = get_bytes("other/large");
-	assert_int_equal(mkdir("cut", 0755), 0);
-	CLEANUP(file_close) int staging = open_dir("cut");
-	assert_done(unpack_begin(staging, manifest, -1, NULL, UNPACK_AUTO, &unpack, &error));
+	assert_non_null(pieces);
 	assert_done(
-		unpack_pieces_take(unpack, pieces, &hand, 0, PIECE, bytes.data + PIECE, SIZE - PIECE, &whole, &error));
+		unpack_pieces_take(one->unpack, pieces, &hand, 0, PIECE, bytes + PIECE, SIZE - PIECE, &whole, &error));
 	assert_int_equal(whole, UNPACK_PARTIAL);
-	assert_int_equal(truncate("cut/tree/large", (off_t)(2 * PIECE)), 0);
-	assert_done(unpack_pieces_take(unpack, pieces, &hand, 0, 0, bytes.data, PIECE, &whole, &error));
+	assert_int_equal(truncate("staging/tree/large", (off_t)(2 * PIECE)), 0);
+	assert_done(unpack_pieces_take(one->unpack, pieces, &hand, 0, 0, bytes, PIECE, &whole, &error));
 	assert_int_equal(whole, UNPACK_BAD);
 	unpack_pieces_free(&pieces);
 	staging_hand_free(&hand);
@@ -95,8 +117,8 @@ static void cut_meanwhile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(in_any_order),
-		cmocka_unit_test(cut_meanwhile),
+		cmocka_unit_test_setup_teardown(in_any_order, begin, end),
+		cmocka_unit_test_setup_teardown(cut_meanwhile, begin, end),
 	};
 	return cmocka_run_group_tests_name("unpack_pieces", tests, fixture_start, fixture_end);
 }
