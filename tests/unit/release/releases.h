@@ -78,4 +78,17 @@ static UNUSED void releases_same(const char *tree, const char *staging)
 	run_command(command);
 }
 
+/* Over a base of which `damaged` alone, which the delta draws on for one file, is not what it was: that file comes as a
+ * blob. Returns how many contents the delta made. */
+static UNUSED size_t releases_mend(const struct releases *releases, const char *base, const char *damaged,
+				   const char *delta_path, const char *tree)
+{
+	struct unpack_made made;
+	assert_true(releases_build(releases, "staging", base, delta_path, &made) > 0);
+	assert_int_equal(made.missed, 1);
+	assert_string_equal(made.damaged, damaged);
+	releases_same(tree, "staging");
+	return made.contents;
+}
+
 #endif
