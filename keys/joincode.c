@@ -63,7 +63,9 @@ static size_t pack(const struct joincode *code, uint8_t bytes[static BYTES_MOST]
 
 static unsigned bit_at(const uint8_t *bytes, size_t size, size_t bit)
 {
-	return bit / 8 < size ? (bytes[bit / 8] >> (7 - bit % 8)) & 1u : 0;
+	unsigned byte = bit / 8 < size ? bytes[bit / 8] : 0;
+
+	return byte >> (7 - bit % 8) & 1;
 }
 
 int joincode_write(const struct joincode *code, char ret_text[static JOINCODE_TEXT_MOST], struct error *error)
