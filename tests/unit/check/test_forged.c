@@ -23,11 +23,7 @@ static void left_aside(struct world *world, enum delta_target part, const char *
 	/* Without its head a delta is as good as ever: the manifest comes whole. */
 	assert_int_equal(exchange.blobs > 0, part != DELTA_HEAD);
 	assert_said(words);
-#ifndef __SANITIZE_ADDRESS__
-	long more = most_held(world) - held;
-	if (more > MEMORY_MOST)
-		fail_msg("%s: %ld KiB more were held", words, more);
-#endif
+	assert_held(world, held, MEMORY_MOST, words);
 	assert_staged();
 	exchange_free(&exchange);
 	end_session(world);

@@ -336,6 +336,20 @@ long most_held(const struct world *world)
 	return line ? strtol(line + 6, NULL, 10) : 0;
 }
 
+#ifdef __SANITIZE_ADDRESS__
+#define MEASURES false
+#else
+#define MEASURES true
+#endif
+
+void assert_held(const struct world *world, long held, long most, const char *words)
+{
+	long more = most_held(world) - held;
+
+	if (MEASURES && more > most)
+		fail_msg("%s: %ld KiB more were held", words, more);
+}
+
 void empty_staging(void)
 {
 	struct error error = {0};

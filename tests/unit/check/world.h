@@ -65,6 +65,9 @@ void start_session(struct world *world, enum session_kind kind, const char *scop
 void end_session(struct world *world);
 /* The most that the session's process ever held, in KiB. */
 long most_held(const struct world *world);
+/* Fails with `words` when that is over `held` by more than `most`. A sanitizer's own memory would count: under one
+ * nothing is measured. */
+void assert_held(const struct world *world, long held, long most, const char *words);
 /* Nothing that was staged so far is there any more. */
 void empty_staging(void);
 
