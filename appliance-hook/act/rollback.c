@@ -70,7 +70,7 @@ static bool was_touched(const struct run *run)
 
 static bool needs_stop(const struct run *run)
 {
-	return !run->booting && was_touched(run) && !is_put_back(run);
+	return !run->booting && was_touched(run);
 }
 
 static bool needs_start(const struct run *run)
@@ -83,7 +83,7 @@ static bool needs_hook(const struct run *run)
 {
 	const struct journal_run *now = run_now(run);
 
-	return (now->requested || journal_step_begun(now, "pre-switch")) && !is_put_back(run);
+	return now->requested || journal_step_begun(now, "pre-switch");
 }
 
 /* The snapshot was whole, and something that may write began after it. */
@@ -91,16 +91,9 @@ static bool needs_data(const struct run *run)
 {
 	const struct journal_run *now = run_now(run);
 
-	if (is_put_back(run))
-		return false;
 	if (now->requested)
 		return now->restore;
 	return journal_step_is_ok(now, "snapshot") && journal_step_begun(now, "pre-switch");
-}
-
-static bool needs_switch(const struct run *run)
-{
-	return !is_put_back(run);
 }
 
 static bool needs_watcher(const struct run *run)
@@ -174,29 +167,32 @@ static int health(struct run *run, struct error *error)
 /* A failure does not end the list: what can still be put back is put back. */
 static const struct step {
 	const char *name;
-	bool (*applies)(const struct run *run);
-	run_step *run; /* NULL: a restart of the machine, after which the way back goes on with the next row */
-	bool forgiven; /* its failure alone does not make the appliance inconsistent: health decides */
+	/* NULL: a restart of the machine, after which the way back goes on with the next row */
+	run_step *run;
+	bool (*applies)(const struct run *run); /* NULL: always */
+	bool puts_back;                         /* not once all is put back */
+	bool forgiven; /* its failure does not make the appliance inconsistent: health decides */
+	bool if_whole; /* not after a failure: what could not be put back is told at once */
+	bool once;     /* not again when it fails: it asks more than once by itself */
 } steps[] = {
-	{"back-stop", needs_stop, stop, true},
-	{"back-hook", needs_hook, undo_hook, false},
-	{"back-switch", needs_switch, undo_switch, false},
-	{"back-data", needs_data, restore_data, false},
-	{"back-reboot", needs_restart, NULL, false},
-	{"back-verify", needs_verify, verify, false},
-	{"back-boot", needs_watcher, hand_over, true},
-	{"back-start", needs_start, start, false},
-	{"back-health", needs_health, health, false},
+	{"back-stop", stop, .applies = needs_stop, .puts_back = true, .forgiven = true},
+	{"back-hook", undo_hook, .applies = needs_hook, .puts_back = true},
+	{"back-switch", undo_switch, .puts_back = true},
+	{"back-data", restore_data, .applies = needs_data, .puts_back = true},
+	{"back-reboot", NULL, .applies = needs_restart},
+	{"back-verify", verify, .applies = needs_verify},
+	{"back-boot", hand_over, .applies = needs_watcher, .forgiven = true, .if_whole = true},
+	{"back-start", start, .applies = needs_start},
+	{"back-health", health, .applies = needs_health, .once = true},
 };
 
-/* A disk that was full a moment ago, a command that was killed: every step may be done again, once. Health asks more
- * than once by itself. */
+/* A disk that was full a moment ago, a command that was killed: a step may be done again, once. */
 static int do_step(struct run *run, const struct step *step, struct error *error)
 {
 	if (!step->run)
 		return restart_machine(run, step->name, error);
 	int status = run_do_anyway(run, step->name, step->run, error);
-	return status < 0 && step->run != health ? run_do_anyway(run, step->name, step->run, error) : status;
+	return status < 0 && !step->once ? run_do_anyway(run, step->name, step->run, error) : status;
 }
 
 /* What failed before the restart is not forgotten over it. */
@@ -209,22 +205,22 @@ static int recall(const struct run *run, const struct step *step, struct error *
 	return error_set(error, ERROR_DATA, "step", "step %s failed before the restart", step->name);
 }
 
+static int do_or_recall(struct run *run, const struct step *step, struct error *error)
+{
+	if (step->puts_back && is_put_back(run))
+		return recall(run, step, error);
+	return !step->applies || step->applies(run) ? do_step(run, step, error) : 0;
+}
+
 static int walk(struct run *run, struct error *ret_first)
 {
-	bool before = true; /* the restart */
 	int result = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		struct error why = {0};
-		int status = 0;
-		before = before && steps[i].run;
-		/* What could not be put back is told at once. */
-		if (result < 0 && steps[i].run == hand_over)
+		if (result < 0 && steps[i].if_whole)
 			continue;
-		if (steps[i].applies(run))
-			status = do_step(run, &steps[i], &why);
-		else if (before)
-			status = recall(run, &steps[i], &why);
+		int status = do_or_recall(run, &steps[i], &why);
 		if (status == 0 || steps[i].forgiven || result < 0)
 			continue;
 		*ret_first = why;
