@@ -1,6 +1,7 @@
 #include "tests/power/tape.h"
 
 #include "tests/unit/act/fixture.h"
+#include "tests/unit/act/shared.h"
 
 #include <errno.h>
 #include <linux/fuse.h>
@@ -26,6 +27,7 @@ struct reel {
 	struct tape_entry entries[ENTRIES_MOST];
 	uint8_t bytes[];
 };
+#define REEL_SIZE (sizeof(struct reel) + BYTES_MOST)
 
 struct tape {
 	int fd;
@@ -37,26 +39,20 @@ struct tape *tape_open(int fd)
 	struct tape *tape = calloc(1, sizeof *tape);
 
 	assert_non_null(tape);
-	tape->fd = fd;
-	tape->reel = mmap(NULL, sizeof *tape->reel + BYTES_MOST, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	assert_true(tape->reel != MAP_FAILED);
+	*tape = (struct tape){fd, shared_map(fd, REEL_SIZE)};
 	return tape;
 }
 
 struct tape *tape_new(void)
 {
-	int fd = memfd_create("tape", MFD_CLOEXEC);
-
-	assert_true(fd >= 0);
-	assert_int_equal(ftruncate(fd, (off_t)(sizeof(struct reel) + BYTES_MOST)), 0);
-	return tape_open(fd);
+	return tape_open(shared_new("tape", REEL_SIZE));
 }
 
 void tape_free(struct tape **tape)
 {
 	if (!*tape)
 		return;
-	munmap((*tape)->reel, sizeof *(*tape)->reel + BYTES_MOST);
+	munmap((*tape)->reel, REEL_SIZE);
 	close((*tape)->fd);
 	free(*tape);
 	*tape = NULL;

@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "tests/unit/act/fixture.h"
+#include "tests/unit/act/shared.h"
 
 #define BOXES_MOST 65536
 #define READ_STEP  65536
@@ -148,19 +149,13 @@ struct alike *alike_open(int fd)
 	struct alike *alike = calloc(1, sizeof *alike);
 
 	assert_non_null(alike);
-	alike->fd = fd;
-	alike->board = mmap(NULL, sizeof *alike->board, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	assert_true(alike->board != MAP_FAILED);
+	*alike = (struct alike){fd, shared_map(fd, sizeof *alike->board)};
 	return alike;
 }
 
 struct alike *alike_new(void)
 {
-	int fd = memfd_create("alike", MFD_CLOEXEC);
-
-	assert_true(fd >= 0);
-	assert_int_equal(ftruncate(fd, sizeof(struct board)), 0);
-	return alike_open(fd);
+	return alike_open(shared_new("alike", sizeof(struct board)));
 }
 
 void alike_free(struct alike **alike)
