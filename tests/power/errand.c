@@ -62,26 +62,29 @@ static struct tape *power_on_recorded(const struct errand *errand)
 	return tape;
 }
 
+static void tell_recorded(const struct errand *errand,
+			  void (*tell)(const struct story *story, const char *box, struct tape *tape))
+{
+	struct tape *tape = power_on_recorded(errand);
+	char box[64];
+
+	box_of(errand, box);
+	tell(errand->story, box, tape);
+	rig_end(errand->directory);
+}
+
 static void record(void **state)
 {
 	const struct task *task = *state;
-	struct tape *tape = power_on_recorded(&task->errand);
-	char box[64];
 
-	box_of(&task->errand, box);
-	story_record(task->errand.story, box, tape);
-	rig_end(task->errand.directory);
+	tell_recorded(&task->errand, story_record);
 }
 
 static void resume(void **state)
 {
 	const struct task *task = *state;
-	struct tape *tape = power_on_recorded(&task->errand);
-	char box[64];
 
-	box_of(&task->errand, box);
-	story_resume(task->errand.story, box, tape);
-	rig_end(task->errand.directory);
+	tell_recorded(&task->errand, story_resume);
 }
 
 static void come_up(void **state)
