@@ -6,17 +6,18 @@ void exchange_free(struct exchange *exchange)
 	jsonio_free(&exchange->reply);
 }
 
-void flush_all(struct stream *stream)
+bool flush_all(struct stream *stream)
 {
 	bool pending = true;
 	struct error error = {0};
 	while (pending) {
 		struct pollfd ready = {stream_fd(stream), POLLOUT, 0};
 		if (stream_flush(stream, &pending, &error) < 0)
-			return;
+			return false;
 		if (pending)
 			poll(&ready, 1, 1000);
 	}
+	return true;
 }
 
 static void serve_from(struct world *world, struct stream *stream, uint64_t id, const char *name, size_t offset)
@@ -32,7 +33,9 @@ static void serve_from(struct world *world, struct stream *stream, uint64_t id, 
 	for (size_t at = offset; at < bytes->size; at += 65536) {
 		size_t size = bytes->size - at < 65536 ? bytes->size - at : 65536;
 		assert_ok(stream_send_data(stream, MESSAGE_FETCH, id, bytes->data + at, size, &error));
-		flush_all(stream);
+		/* What more would be sent to one that has gone would fill the queue. */
+		if (!flush_all(stream))
+			return;
 	}
 	json_t *body = json_pack("{s:I}", "size", (json_int_t)bytes->size);
 	assert_ok(stream_send(stream, MESSAGE_FETCH, FRAME_REPLY, id, body, &error));
@@ -65,7 +68,8 @@ static void serve_delta(struct world *world, struct exchange *exchange, struct s
 	for (size_t sent = 0; sent < exchange->cut; sent += 4096) {
 		size_t size = exchange->cut - sent < 4096 ? (size_t)exchange->cut - sent : 4096;
 		assert_ok(stream_send_data(stream, MESSAGE_FETCH, id, bytes->data + offset + sent, size, &error));
-		flush_all(stream);
+		if (!flush_all(stream))
+			return;
 	}
 	exchange->delta_bytes += exchange->cut;
 	shutdown(stream_fd(stream), SHUT_WR);

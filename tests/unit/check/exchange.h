@@ -28,7 +28,7 @@ bool serve_until(struct world *world, struct exchange *exchange, uint64_t id);
 void take_fetch(struct world *world, struct exchange *exchange, struct stream *stream,
 		const struct stream_message *message);
 void serve_fetch(struct world *world, struct stream *stream, uint64_t id, const char *name);
-void flush_all(struct stream *stream);
+bool flush_all(struct stream *stream); /* false: the other end has gone */
 bool ends_in(const char *name, const char *end);
 
 json_t *envelope_of(json_t *document, const char *signers);
