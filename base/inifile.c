@@ -1,4 +1,5 @@
 #include "base/inifile.h"
+#include "base/list.h"
 
 #include <ctype.h>
 #include <ini.h>
@@ -31,14 +32,10 @@ static int seen_add(struct seen *seen, const char *name)
 	for (size_t i = 0; i < seen->count; i++)
 		if (strcmp(seen->names[i], name) == 0)
 			return 0;
-	if (seen->count == seen->capacity) {
-		size_t capacity = seen->capacity ? 2 * seen->capacity : 16;
-		char **names = realloc(seen->names, capacity * sizeof *names);
-		if (!names)
-			return -1;
-		seen->names = names;
-		seen->capacity = capacity;
-	}
+	char **names = list_grow(seen->names, seen->count, &seen->capacity, sizeof *names);
+	if (!names)
+		return -1;
+	seen->names = names;
 	char *copy = strdup(name);
 	if (!copy)
 		return -1;

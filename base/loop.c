@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/list.h"
 
 #define LOOP_EVENTS 64
 
@@ -167,14 +168,11 @@ static void sift_up(struct loop *loop, size_t at)
 
 uint64_t loop_after(struct loop *loop, int64_t delay_ms, loop_timer *run, void *context)
 {
-	if (loop->timer_count == loop->timer_capacity) {
-		size_t capacity = loop->timer_capacity ? 2 * loop->timer_capacity : 16;
-		struct timer *timers = realloc(loop->timers, capacity * sizeof *timers);
-		if (!timers)
-			return 0;
-		loop->timers = timers;
-		loop->timer_capacity = capacity;
-	}
+	struct timer *timers = list_grow(loop->timers, loop->timer_count, &loop->timer_capacity, sizeof *timers);
+
+	if (!timers)
+		return 0;
+	loop->timers = timers;
 	size_t at = loop->timer_count++;
 	loop->timers[at] = (struct timer){
 		.id = ++loop->last_id, .due = clock_ticks_ms() + delay_ms, .run = run, .context = context};

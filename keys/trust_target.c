@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/list.h"
 #include "keys/delegation.h"
 #include "keys/trust_set.h"
 
@@ -41,15 +42,11 @@ static bool was_visited(const struct search *search, const char *name)
 
 static int push(struct search *search, struct visit visit, struct error *error)
 {
-	if (search->depth == search->capacity) {
-		size_t capacity = search->capacity ? 2 * search->capacity : 16;
-		struct visit *stack = reallocarray(search->stack, capacity, sizeof *stack);
+	struct visit *stack = list_grow(search->stack, search->depth, &search->capacity, sizeof *stack);
 
-		if (!stack)
-			return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to follow delegations");
-		search->stack = stack;
-		search->capacity = capacity;
-	}
+	if (!stack)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to follow delegations");
+	search->stack = stack;
 	search->stack[search->depth++] = visit;
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/list.h"
 
 #define READ_BLOCK    (256 * 1024)
 #define MANIFEST_NAME "manifest.json"
@@ -136,15 +137,10 @@ static int add_member(struct bundle *bundle, struct archive *reader, struct arch
 				 bundle->path);
 	if (bundle->count == MEMBERS_MOST)
 		return error_set(error, ERROR_DATA, "length", "%s has too many members", bundle->path);
-	if (bundle->count == bundle->capacity) {
-		size_t capacity = bundle->capacity == 0 ? 64 : 2 * bundle->capacity;
-		struct member *members = reallocarray(bundle->members, capacity, sizeof(*members));
-		if (members == NULL)
-			return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the members of %s",
-					 bundle->path);
-		bundle->members = members;
-		bundle->capacity = capacity;
-	}
+	struct member *members = list_grow(bundle->members, bundle->count, &bundle->capacity, sizeof(*members));
+	if (members == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the members of %s", bundle->path);
+	bundle->members = members;
 	struct member *member = &bundle->members[bundle->count];
 	*member = (struct member){strdup(name), archive_read_header_position(reader), archive_entry_size(entry)};
 	if (member->name == NULL)

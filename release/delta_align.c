@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/list.h"
+
 /* Stretches of two sizes are looked up, the longer first: what is found by many bytes is meant. One position of sixteen
  * is, told by its own bytes, the same on both sides; more of them find hardly more. */
 #define LEVELS 2
@@ -206,14 +208,11 @@ static int add(struct align *align, struct delta_segment segment, struct error *
 		last->size += segment.size;
 		return 0;
 	}
-	if (align->segment_count == align->segment_room) {
-		size_t room = align->segment_room == 0 ? 1024 : 2 * align->segment_room;
-		struct delta_segment *larger = reallocarray(align->segments, room, sizeof(*larger));
-		if (larger == NULL)
-			return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to compare executables");
-		align->segments = larger;
-		align->segment_room = room;
-	}
+	struct delta_segment *segments =
+		list_grow(align->segments, align->segment_count, &align->segment_room, sizeof(*segments));
+	if (segments == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to compare executables");
+	align->segments = segments;
 	align->segments[align->segment_count++] = segment;
 	return 0;
 }

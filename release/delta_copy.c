@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/list.h"
 #include "release/delta_match.h"
 #include "release/delta_roll.h"
 #include "release/executable.h"
@@ -165,14 +166,10 @@ static int same_bytes(const struct finder *finder, const struct delta_stretch *h
 static int add_copy(struct finder *finder, const struct delta_stretch *copy, struct error *error)
 {
 	struct delta_copies *copies = &finder->copies;
-	if (copies->count == copies->room) {
-		size_t wanted = copies->room == 0 ? 256 : 2 * copies->room;
-		struct delta_stretch *larger = reallocarray(copies->copies, wanted, sizeof(*larger));
-		if (larger == NULL)
-			return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to compare the releases");
-		copies->copies = larger;
-		copies->room = wanted;
-	}
+	struct delta_stretch *larger = list_grow(copies->copies, copies->count, &copies->room, sizeof(*larger));
+	if (larger == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to compare the releases");
+	copies->copies = larger;
 	copies->copies[copies->count++] = *copy;
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/list.h"
 #include "release/delta_number.h"
 #include "release/delta_roll.h"
 
@@ -49,14 +50,10 @@ static int no_memory(struct error *error)
 
 static int add(struct copies *copies, struct copy copy, struct error *error)
 {
-	if (copies->count == copies->room) {
-		size_t wanted = copies->room == 0 ? 256 : 2 * copies->room;
-		struct copy *larger = reallocarray(copies->list, wanted, sizeof(*larger));
-		if (larger == NULL)
-			return no_memory(error);
-		copies->list = larger;
-		copies->room = wanted;
-	}
+	struct copy *list = list_grow(copies->list, copies->count, &copies->room, sizeof(*list));
+	if (list == NULL)
+		return no_memory(error);
+	copies->list = list;
 	copies->list[copies->count++] = copy;
 	copies->copied += copy.size;
 	return 0;

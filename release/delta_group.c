@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/list.h"
 #include "release/delta_match.h"
 
 /* A group ends at so many bytes of new or old contents that are not copied: enough that like files meet, little enough
@@ -48,14 +49,10 @@ static void group_end(struct group *group)
 
 static int append(struct list *list, struct delta_stretch stretch, struct error *error)
 {
-	if (list->count == list->room) {
-		size_t wanted = list->room == 0 ? 256 : 2 * list->room;
-		struct delta_stretch *larger = reallocarray(list->stretches, wanted, sizeof(*larger));
-		if (larger == NULL)
-			return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the parts of a delta");
-		list->stretches = larger;
-		list->room = wanted;
-	}
+	struct delta_stretch *stretches = list_grow(list->stretches, list->count, &list->room, sizeof(*stretches));
+	if (stretches == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the parts of a delta");
+	list->stretches = stretches;
 	list->stretches[list->count++] = stretch;
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/list.h"
 #include "release/delta_number.h"
 
 #define PARTS_MOST     1000000
@@ -23,41 +24,33 @@ void delta_plan_free(struct delta_plan *plan)
 	*plan = (struct delta_plan){0};
 }
 
-static int grow(void **list, size_t *room, size_t count, size_t size, struct error *error)
+static int no_memory(struct error *error)
 {
-	if (count < *room)
-		return 0;
-	size_t wanted = *room == 0 ? 64 : 2 * *room;
-	void *larger = reallocarray(*list, wanted, size);
-	if (larger == NULL)
-		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the parts of a delta");
-	*list = larger;
-	*room = wanted;
-	return 0;
+	return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the parts of a delta");
 }
 
 int delta_plan_begin(struct delta_plan *plan, struct error *error)
 {
-	void *parts = plan->parts;
 	if (plan->part_count == PARTS_MOST)
 		return REFUSE(error, "a delta of more than %d parts is not made", PARTS_MOST);
-	int result = grow(&parts, &plan->part_room, plan->part_count, sizeof(*plan->parts), error);
+	struct delta_part *parts = list_grow(plan->parts, plan->part_count, &plan->part_room, sizeof(*parts));
+	if (parts == NULL)
+		return no_memory(error);
 	plan->parts = parts;
-	if (result == 0)
-		plan->parts[plan->part_count++] = (struct delta_part){.first = plan->stretch_count};
-	return result;
+	plan->parts[plan->part_count++] = (struct delta_part){.first = plan->stretch_count};
+	return 0;
 }
 
 int delta_plan_add(struct delta_plan *plan, bool is_new, struct delta_stretch stretch, struct error *error)
 {
 	struct delta_part *part = &plan->parts[plan->part_count - 1];
-	void *stretches = plan->stretches;
 	if (plan->stretch_count == STRETCHES_MOST)
 		return REFUSE(error, "a delta of more than %d stretches is not made", STRETCHES_MOST);
-	int result = grow(&stretches, &plan->stretch_room, plan->stretch_count, sizeof(stretch), error);
+	struct delta_stretch *stretches =
+		list_grow(plan->stretches, plan->stretch_count, &plan->stretch_room, sizeof(*stretches));
+	if (stretches == NULL)
+		return no_memory(error);
 	plan->stretches = stretches;
-	if (result < 0)
-		return result;
 	plan->stretches[plan->stretch_count++] = stretch;
 	*(is_new ? &part->news : &part->olds) += 1;
 	*(!is_new ? &part->prefix : stretch.source == DELTA_PATCHED ? &part->plain : &part->copied) += stretch.size;

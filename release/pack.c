@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/list.h"
 #include "release/bundle.h"
 #include "release/input.h"
 #include "release/layout.h"
@@ -47,36 +48,23 @@ static int no_memory(struct error *error)
 	return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory to pack");
 }
 
-static int grow(void **list, size_t *capacity, size_t count, size_t size, struct error *error)
-{
-	if (count < *capacity)
-		return 0;
-	size_t wanted = *capacity == 0 ? 256 : 2 * *capacity;
-	void *larger = reallocarray(*list, wanted, size);
-	if (larger == NULL)
-		return no_memory(error);
-	*list = larger;
-	*capacity = wanted;
-	return 0;
-}
-
 static int add_entry(struct pack *pack, enum manifest_root root, enum manifest_type type, const char *path,
 		     unsigned mode, struct manifest_entry **ret_entry, struct error *error)
 {
 	struct manifest *manifest = pack->manifest;
-	void *entries = manifest->entries;
 
 	if (manifest->entry_count == MANIFEST_ENTRIES_MOST)
 		return error_set(error, ERROR_DATA, "length", "%s has more than %d entries", pack->options->input,
 				 MANIFEST_ENTRIES_MOST);
-	int result = grow(&entries, &pack->capacity, manifest->entry_count, sizeof(*manifest->entries), error);
+	struct manifest_entry *entries =
+		list_grow(manifest->entries, manifest->entry_count, &pack->capacity, sizeof(*entries));
+	if (entries == NULL)
+		return no_memory(error);
 	manifest->entries = entries;
-	if (result < 0)
-		return result;
 	struct manifest_entry *entry = &manifest->entries[manifest->entry_count];
 	*entry = (struct manifest_entry){
 		.root = root, .type = type, .mode = mode & 07777, .owner = rules_owner("root")->name};
-	result = arena_text(&manifest->texts, path, strlen(path), &entry->path, error);
+	int result = arena_text(&manifest->texts, path, strlen(path), &entry->path, error);
 	if (result < 0)
 		return result;
 	manifest->entry_count++;
@@ -89,7 +77,6 @@ static int add_entry(struct pack *pack, enum manifest_root root, enum manifest_t
 static int spool_content(struct pack *pack, struct input *input, struct manifest_entry *entry, struct error *error)
 {
 	CLEANUP(free_pointer) uint8_t *bytes = malloc(READ_STEP);
-	void *sources = pack->sources;
 	struct hash_state state;
 	uint64_t start = pack->plain.size;
 	size_t got = 0;
@@ -109,10 +96,10 @@ static int spool_content(struct pack *pack, struct input *input, struct manifest
 	}
 	entry->size = pack->plain.size - start;
 	hash_end(&state, entry->hash);
-	int result = grow(&sources, &pack->source_capacity, pack->source_count, sizeof(*pack->sources), error);
+	struct source *sources = list_grow(pack->sources, pack->source_count, &pack->source_capacity, sizeof(*sources));
+	if (sources == NULL)
+		return no_memory(error);
 	pack->sources = sources;
-	if (result < 0)
-		return result;
 	struct source *source = &pack->sources[pack->source_count++];
 	memcpy(source->hash, entry->hash, HASH_SIZE);
 	source->offset = start;

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "base/list.h"
 #include "release/reference_walk.h"
 #include "release/x86.h"
 
@@ -27,14 +28,10 @@ static int add_table(struct reference_walker *walker, uint64_t address)
 	if (address % ENTRY_SIZE != 0 || region_at(walker->view, address, REFERENCE_JUMPS) == NULL ||
 	    walker->table_count == TABLES_MOST)
 		return 0;
-	if (walker->table_count == walker->table_room) {
-		size_t room = walker->table_room == 0 ? 1024 : 2 * walker->table_room;
-		uint64_t *larger = reallocarray(walker->tables, room, sizeof(*larger));
-		if (larger == NULL)
-			return error_set(walker->error, ERROR_CANNOT_CREATE, "memory", "no memory to rewrite code");
-		walker->tables = larger;
-		walker->table_room = room;
-	}
+	uint64_t *tables = list_grow(walker->tables, walker->table_count, &walker->table_room, sizeof(*tables));
+	if (tables == NULL)
+		return error_set(walker->error, ERROR_CANNOT_CREATE, "memory", "no memory to rewrite code");
+	walker->tables = tables;
 	walker->tables[walker->table_count++] = address;
 	return 0;
 }

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "base/list.h"
 #include "release/reference_walk.h"
 
 /* DWARF 4 section 6.4.1 and the LSB's .eh_frame and .eh_frame_hdr: a record is its length, what it belongs to (0: it is
@@ -22,14 +23,11 @@ static int add_frame(struct reference_walker *walker, struct reference_frame fra
 {
 	if (walker->frame_count == FRAMES_MOST)
 		return 0;
-	if (walker->frame_count == walker->frame_room) {
-		size_t room = walker->frame_room == 0 ? 1024 : 2 * walker->frame_room;
-		struct reference_frame *larger = reallocarray(walker->frames, room, sizeof(*larger));
-		if (larger == NULL)
-			return error_set(walker->error, ERROR_CANNOT_CREATE, "memory", "no memory to rewrite frames");
-		walker->frames = larger;
-		walker->frame_room = room;
-	}
+	struct reference_frame *frames =
+		list_grow(walker->frames, walker->frame_count, &walker->frame_room, sizeof(*frames));
+	if (frames == NULL)
+		return error_set(walker->error, ERROR_CANNOT_CREATE, "memory", "no memory to rewrite frames");
+	walker->frames = frames;
 	walker->frames[walker->frame_count++] = frame;
 	return 0;
 }

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/list.h"
+
 /* What was written and is not hashed yet. */
 struct stretch {
 	uint64_t at, end;
@@ -44,14 +46,10 @@ static int add(struct unpack_pieces *pieces, struct stretch stretch, struct erro
 		pieces->waiting[i].end = stretch.end;
 		return 0;
 	}
-	if (pieces->count == pieces->room) {
-		size_t wanted = pieces->room == 0 ? 8 : 2 * pieces->room;
-		struct stretch *larger = reallocarray(pieces->waiting, wanted, sizeof(*larger));
-		if (larger == NULL)
-			return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the pieces of a file");
-		pieces->waiting = larger;
-		pieces->room = wanted;
-	}
+	struct stretch *waiting = list_grow(pieces->waiting, pieces->count, &pieces->room, sizeof(*waiting));
+	if (waiting == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the pieces of a file");
+	pieces->waiting = waiting;
 	pieces->waiting[pieces->count++] = stretch;
 	return 0;
 }

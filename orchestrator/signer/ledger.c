@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/list.h"
 #include "base/log.h"
 
 #define LEDGER_FILE       "ledger"
@@ -58,14 +59,10 @@ static int remember_time(struct ledger *ledger, enum ledger_kind kind, int64_t a
 		memmove(times, times + old, (count - old) * sizeof *times);
 		count -= old;
 	}
-	if (count == ledger->recent[kind].capacity) {
-		size_t capacity = count ? 2 * count : 64;
-		int64_t *larger = realloc(times, capacity * sizeof *times);
-		if (!larger)
-			return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the ledger");
-		ledger->recent[kind].times = times = larger;
-		ledger->recent[kind].capacity = capacity;
-	}
+	times = list_grow(times, count, &ledger->recent[kind].capacity, sizeof *times);
+	if (!times)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the ledger");
+	ledger->recent[kind].times = times;
 	times[count] = at;
 	ledger->recent[kind].count = count + 1;
 	return 0;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/list.h"
 #include "orchestrator/store/store_upgrade.h"
 
 #define COLUMNS                                                                                                        \
@@ -135,14 +136,10 @@ int store_upgrade_open(struct store *store, struct store_upgrade **ret_upgrades,
 			return -(int)error->code;
 		if (!row)
 			break;
-		if (count == capacity) {
-			capacity = capacity ? 2 * capacity : 32;
-			struct store_upgrade *larger = reallocarray(upgrades, capacity, sizeof *upgrades);
-			if (!larger)
-				return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for %zu upgrades",
-						 capacity);
-			upgrades = larger;
-		}
+		struct store_upgrade *larger = list_grow(upgrades, count, &capacity, sizeof *upgrades);
+		if (!larger)
+			return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for %zu upgrades", count);
+		upgrades = larger;
 		if (read_row(query, &upgrades[count], error))
 			return -(int)error->code;
 	}
