@@ -28,37 +28,71 @@ void file_close(int *fd)
 	*fd = -1;
 }
 
+static int unreadable(const char *name, struct error *error)
+{
+	return error_set_errno(error, ERROR_DATA, "read", "%s cannot be read", name);
+}
+
+int file_read_piece(int fd, const char *name, uint64_t offset, void *bytes, size_t size, size_t *ret_got,
+		    struct error *error)
+{
+	ssize_t got;
+
+	do
+		got = pread(fd, bytes, size, (off_t)offset);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return unreadable(name, error);
+	*ret_got = (size_t)got;
+	return 0;
+}
+
+/* From where the descriptor stands: it may be a pipe. */
+static int read_on(int fd, const char *name, void *bytes, size_t size, size_t *ret_got, struct error *error)
+{
+	ssize_t got;
+
+	do
+		got = read(fd, bytes, size);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return unreadable(name, error);
+	*ret_got = (size_t)got;
+	return 0;
+}
+
+static int too_long(const char *name, uint64_t most, struct error *error)
+{
+	return error_set(error, ERROR_DATA, "length", "%s is longer than %llu bytes", name, (unsigned long long)most);
+}
+
+/* One byte beyond the limit tells "exactly full" from "too long". */
+static int expect_end(int fd, const char *name, size_t limit, struct error *error)
+{
+	uint8_t extra;
+	size_t got = 0;
+	int status = read_on(fd, name, &extra, 1, &got, error);
+
+	return status == 0 && got > 0 ? too_long(name, limit, error) : status;
+}
+
 int file_read_fd(int fd, const char *name, struct buffer *ret_content, struct error *error)
 {
 	if (fault_point("file.read") < 0)
-		return error_set_errno(error, ERROR_DATA, "read", "%s cannot be read", name);
+		return unreadable(name, error);
 	for (;;) {
-		size_t room_size = 64 * 1024;
+		size_t room_size = 64 * 1024, got = 0;
 		uint8_t *room = NULL;
-		/* One byte beyond the limit tells "exactly full" from "too long". */
 		if (ret_content->limit && ret_content->limit - ret_content->size < room_size)
 			room_size = ret_content->limit - ret_content->size;
-		if (room_size == 0) {
-			uint8_t extra;
-			ssize_t more = read(fd, &extra, 1);
-			if (more < 0 && errno == EINTR)
-				continue;
-			if (more == 0)
-				return 0;
-			return error_set(error, ERROR_DATA, "length", "%s is longer than %zu bytes", name,
-					 ret_content->limit);
-		}
+		if (room_size == 0)
+			return expect_end(fd, name, ret_content->limit, error);
 		int status = buffer_reserve(ret_content, room_size, &room, error);
-		if (status < 0)
+		if (status == 0)
+			status = read_on(fd, name, room, room_size, &got, error);
+		if (status < 0 || got == 0)
 			return status;
-		ssize_t got = read(fd, room, room_size);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return error_set_errno(error, ERROR_DATA, "read", "%s cannot be read", name);
-		if (got == 0)
-			return 0;
-		buffer_commit(ret_content, (size_t)got);
+		buffer_commit(ret_content, got);
 	}
 }
 
@@ -115,16 +149,15 @@ int file_read_exact(int fd, const char *name, uint64_t offset, void *bytes, size
 	uint8_t *rest = bytes;
 
 	while (size) {
-		ssize_t got = pread(fd, rest, size, (off_t)offset);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return error_set_errno(error, ERROR_DATA, "read", "%s cannot be read", name);
+		size_t got = 0;
+		int status = file_read_piece(fd, name, offset, rest, size, &got, error);
+		if (status < 0)
+			return status;
 		if (got == 0)
 			return error_set(error, ERROR_DATA, "length", "%s ends in the middle", name);
 		rest += got;
-		offset += (uint64_t)got;
-		size -= (size_t)got;
+		offset += got;
+		size -= got;
 	}
 	return 0;
 }
@@ -150,24 +183,22 @@ int file_write_fd(int fd, const char *name, const void *bytes, size_t size, stru
 int file_copy_fd(int from, int to, const char *name, uint64_t most, struct error *error)
 {
 	uint8_t piece[64 * 1024];
-	int status = 0;
+	uint64_t left = most;
 
 	if (fault_point("file.read") < 0)
-		return error_set_errno(error, ERROR_DATA, "read", "%s cannot be read", name);
-	while (status == 0) {
-		ssize_t got = read(from, piece, sizeof piece);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return error_set_errno(error, ERROR_DATA, "read", "%s cannot be read", name);
-		if (got == 0)
-			break;
-		if ((uint64_t)got > most)
-			return error_set(error, ERROR_DATA, "length", "%s is too long", name);
-		most -= (uint64_t)got;
-		status = file_write_fd(to, name, piece, (size_t)got, error);
+		return unreadable(name, error);
+	for (;;) {
+		size_t got = 0;
+		int status = read_on(from, name, piece, sizeof piece, &got, error);
+		if (status < 0 || got == 0)
+			return status;
+		if (got > left)
+			return too_long(name, most, error);
+		left -= got;
+		status = file_write_fd(to, name, piece, got, error);
+		if (status < 0)
+			return status;
 	}
-	return status;
 }
 
 /* Opens the directory that holds `path`, following the caller's own path. */

@@ -14,6 +14,9 @@ void file_close(int *fd);
 int file_read_at(int directory, const char *path, struct buffer *ret_content, struct error *error) MUST_CHECK;
 int file_read_fd(int fd, const char *name, struct buffer *ret_content, struct error *error) MUST_CHECK;
 
+/* At most `size` bytes from `offset` on, wherever the descriptor stands; *ret_got is how many, 0 at the file's end. */
+int file_read_piece(int fd, const char *name, uint64_t offset, void *bytes, size_t size, size_t *ret_got,
+		    struct error *error) MUST_CHECK;
 /* Exactly `size` bytes from `offset` on, wherever the descriptor stands; ERROR_DATA "length" where the file ends
  * before.
  */

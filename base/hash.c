@@ -1,11 +1,10 @@
 #include "base/hash.h"
 
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "base/fault.h"
+#include "base/file.h"
 
 void hash_begin(struct hash_state *state, enum hash_kind kind)
 {
@@ -52,15 +51,14 @@ int hash_file(enum hash_kind kind, int fd, const char *name, uint8_t ret_hash[st
 		return error_set_errno(error, ERROR_DATA, "read", "%s cannot be read", name);
 	hash_begin(&state, kind);
 	for (;;) {
-		ssize_t got = pread(fd, chunk, sizeof chunk, (off_t)size);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return error_set_errno(error, ERROR_DATA, "read", "%s cannot be read", name);
+		size_t got = 0;
+		int status = file_read_piece(fd, name, size, chunk, sizeof chunk, &got, error);
+		if (status < 0)
+			return status;
 		if (got == 0)
 			break;
-		hash_update(&state, chunk, (size_t)got);
-		size += (uint64_t)got;
+		hash_update(&state, chunk, got);
+		size += got;
 	}
 	hash_end(&state, ret_hash);
 	if (ret_size)

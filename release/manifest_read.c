@@ -1,10 +1,9 @@
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/fault.h"
+#include "base/file.h"
 #include "release/manifest_entry.h"
 #include "release/manifest_words.h"
 #include "release/rules.h"
@@ -226,18 +225,16 @@ struct file_source {
 static int read_file(void *context, void *room, size_t size, size_t *ret_got, struct error *error)
 {
 	struct file_source *file = context;
-	ssize_t got;
+	size_t got = 0;
+	int result = file_read_piece(file->fd, file->name, file->size, room, size, &got, error);
 
-	do
-		got = pread(file->fd, room, size, (off_t)file->size);
-	while (got < 0 && errno == EINTR);
-	if (got < 0)
-		return error_set_errno(error, ERROR_DATA, "read", "%s cannot be read", file->name);
-	file->size += (uint64_t)got;
+	if (result < 0)
+		return result;
+	file->size += got;
 	if (file->size > MANIFEST_BYTES_MOST)
 		return refuse_length(error);
-	hash_update(&file->sha256, room, (size_t)got);
-	*ret_got = (size_t)got;
+	hash_update(&file->sha256, room, got);
+	*ret_got = got;
 	return 0;
 }
 

@@ -144,7 +144,7 @@ static bool holds(const struct layout *layout, const char *version)
 	return slot >= 0 && pair.slots[slot].ok;
 }
 
-/* Copies, or compares when `to` is -1, and hashes on the way. */
+/* Copies, or only reads when `to` is -1, and hashes on the way. */
 static int pass_image(int from, int to, uint64_t size, uint8_t ret_hash[HASH_SIZE], struct error *error)
 {
 	CLEANUP(free_pointer) uint8_t *chunk = malloc(PAIR_CHUNK);
@@ -155,14 +155,13 @@ static int pass_image(int from, int to, uint64_t size, uint8_t ret_hash[HASH_SIZ
 	hash_begin(&state, HASH_BLAKE2B);
 	for (uint64_t at = 0; at < size;) {
 		size_t want = size - at < PAIR_CHUNK ? (size_t)(size - at) : PAIR_CHUNK;
-		ssize_t got = pread(from, chunk, want, (off_t)at);
-		if (got <= 0)
-			return error_set_errno(error, ERROR_DATA, "read", "an image cannot be read");
-		hash_update(&state, chunk, (size_t)got);
-		int status = to >= 0 ? file_write_fd(to, PAIR_IMAGE, chunk, (size_t)got, error) : 0;
+		int status = file_read_exact(from, "an image", at, chunk, want, error);
+		if (status == 0 && to >= 0)
+			status = file_write_fd(to, PAIR_IMAGE, chunk, want, error);
 		if (status < 0)
 			return status;
-		at += (uint64_t)got;
+		hash_update(&state, chunk, want);
+		at += want;
 	}
 	hash_end(&state, ret_hash);
 	return 0;

@@ -57,18 +57,17 @@ static int copy_hashed(int from, int to, const char *name, struct expected expec
 
 	hash_begin(&state, expected.kind);
 	while (left) {
-		ssize_t got = read(from, chunk, left < sizeof chunk ? (size_t)left : sizeof chunk);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return error_set_errno(error, ERROR_DATA, "read", "%s cannot be read", name);
-		if (got == 0)
-			return error_set(error, ERROR_DATA, "length", "%s is shorter than it was signed", name);
-		hash_update(&state, chunk, (size_t)got);
-		int status = file_write_fd(to, name, chunk, (size_t)got, error);
+		size_t want = left < sizeof chunk ? (size_t)left : sizeof chunk, got = 0;
+		int status = file_read_piece(from, name, expected.size - left, chunk, want, &got, error);
+		if (status == 0 && got == 0)
+			status = error_set(error, ERROR_DATA, "length", "%s is shorter than it was signed", name);
 		if (status < 0)
 			return status;
-		left -= (uint64_t)got;
+		hash_update(&state, chunk, got);
+		status = file_write_fd(to, name, chunk, got, error);
+		if (status < 0)
+			return status;
+		left -= got;
 	}
 	hash_end(&state, hash);
 	if (!hash_equal(hash, expected.hash))
