@@ -39,14 +39,9 @@ static int read_manifest(const struct layout *layout, const struct bundle *bundl
 	return 0;
 }
 
-static void end_unpack(struct unpack **unpack)
-{
-	unpack_free(unpack);
-}
-
 static int fill(int staging, const struct manifest *manifest, struct bundle *bundle, int tree, struct error *error)
 {
-	CLEANUP(end_unpack) struct unpack *unpack = NULL;
+	CLEANUP(unpack_free) struct unpack *unpack = NULL;
 	int status = unpack_begin(staging, manifest, tree, tree >= 0 ? manifest : NULL, UNPACK_COPY, &unpack, error);
 
 	if (status == 0)
