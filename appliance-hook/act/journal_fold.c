@@ -155,6 +155,18 @@ static int bind_field(struct journal_state *state, const struct binding *binding
 	}
 }
 
+static int bind_fields(struct journal_state *state, const json_t *line, struct error *error)
+{
+	int status = 0;
+
+	for (size_t i = 0; status == 0 && i < ARRAY_SIZE(bindings); i++) {
+		const json_t *value = json_object_get(line, bindings[i].name);
+		if (value)
+			status = bind_field(state, &bindings[i], value, error);
+	}
+	return status;
+}
+
 static int fold_state(struct journal_state *state, const json_t *line, struct error *error)
 {
 	const char *name = json_string_value(json_object_get(line, "state"));
@@ -171,12 +183,9 @@ static int fold_state(struct journal_state *state, const json_t *line, struct er
 		state->run.started = time;
 		text_copy(state->run.boot, sizeof state->run.boot, json_string_value(json_object_get(line, "boot")));
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(bindings); i++) {
-		const json_t *value = json_object_get(line, bindings[i].name);
-		int status = value ? bind_field(state, &bindings[i], value, error) : 0;
-		if (status < 0)
-			return status;
-	}
+	int status = bind_fields(state, line, error);
+	if (status < 0)
+		return status;
 	if (next == JOURNAL_COMMITTED || next == JOURNAL_ROLLED_BACK || next == JOURNAL_INCONSISTENT) {
 		state->run.outcome = next;
 		state->run.ended = time;
@@ -253,12 +262,9 @@ static int fold_base(struct journal_state *state, const json_t *line, struct err
 	if (state->seq != 0 || !stage || !outcome || find_stage(stage, &state->stage) < 0 ||
 	    find_stage(outcome, &run->outcome) < 0 || json_array_size(steps) > JOURNAL_STEPS_MOST)
 		return malformed(error, "a base that is none");
-	for (size_t i = 0; i < ARRAY_SIZE(bindings); i++) {
-		const json_t *value = json_object_get(line, bindings[i].name);
-		int status = value ? bind_field(state, &bindings[i], value, error) : 0;
-		if (status < 0)
-			return status;
-	}
+	int status = bind_fields(state, line, error);
+	if (status < 0)
+		return status;
 	run->started = json_integer_value(json_object_get(line, "started"));
 	run->ended = json_integer_value(json_object_get(line, "ended"));
 	for (; run->step_count < json_array_size(steps); run->step_count++) {
