@@ -117,15 +117,15 @@ static int read_one(const struct layout *layout, const char *path, json_t **ret_
 int receipts_read(const struct layout *layout, const struct journal_run *run, json_t **ret_envelope,
 		  struct error *error)
 {
+	json_t *envelope = NULL;
 	char path[PATH_SIZE];
 
 	path_of(run, path);
-	int status = run->outcome == JOURNAL_IDLE ? -ERROR_DATA : read_one(layout, path, ret_envelope, error);
-	if (run->outcome == JOURNAL_IDLE || (status < 0 && strcmp(error->name, "missing") == 0)) {
-		*ret_envelope = NULL;
-		return 0;
-	}
-	return status;
+	int status = run->outcome == JOURNAL_IDLE ? 0 : read_one(layout, path, &envelope, error);
+	if (status < 0 && strcmp(error->name, "missing") != 0)
+		return status;
+	*ret_envelope = envelope;
+	return 0;
 }
 
 static int is_receipt(const struct dirent *entry)
