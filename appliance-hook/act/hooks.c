@@ -9,6 +9,7 @@
 #include "appliance-hook/act/snapshot.h"
 #include "appliance-hook/act/units.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/process.h"
 
 #define VARIABLES     8
@@ -19,14 +20,14 @@
 static void keep_output(const struct layout *layout, const struct hooks_call *call, const struct buffer *output)
 {
 	char id[SNAPSHOT_ID_SIZE], path[SNAPSHOT_ID_SIZE + 48];
-	struct error ignored;
+	struct error why = {0};
 
 	if (output->size == 0)
 		return;
 	snapshot_id(call->upgrade, id);
 	snprintf(path, sizeof path, "output/%s.%s", id, call->hook);
-	if (file_replace_at(layout->state, path, output->data, output->size, 0640, &ignored) < 0)
-		return;
+	if (file_replace_at(layout->state, path, output->data, output->size, 0640, &why) < 0)
+		log_failure("keeping a hook's output", &why);
 }
 
 int hooks_run(const struct layout *layout, const struct hooks_call *call, struct error *error)

@@ -12,6 +12,7 @@
 #include "appliance-hook/act/copy.h"
 #include "appliance-hook/act/point.h"
 #include "base/jsonio.h"
+#include "base/log.h"
 
 #define SNAPSHOT_LIST "dirs.json"
 #define NAME_SIZE     512
@@ -139,12 +140,10 @@ int snapshot_take(const struct layout *layout, const char *id, struct error *err
 		status = point_pass("act.snapshot.rename", error);
 	if (status == 0)
 		status = file_rename_at(snapshots, part, snapshots, id, error);
-	if (status < 0 && snapshots >= 0) {
-		struct error ignored;
-		/* A full disk is given its room back before anything else is written. */
-		if (file_remove_tree_at(snapshots, part, &ignored) < 0)
-			errno = 0;
-	}
+	/* A full disk is given its room back before anything else is written. */
+	struct error why = {0};
+	if (status < 0 && snapshots >= 0 && file_remove_tree_at(snapshots, part, &why) < 0)
+		log_failure("removing half a snapshot", &why);
 	return status;
 }
 
@@ -237,9 +236,12 @@ static int bring(int snapshot, const char *index, int parent, const char *name, 
 	return copy_whole(from, parent, name, error);
 }
 
-/* `.NAME.DISCARD.new` is the snapshot, whole; `.NAME.DISCARD.old` what stood in its place. Which of the three
- * names are there says how far an earlier try came: aside/index                 done new, data                   not
- * begun      new, old      between the two renames old, data                   in place, to be set aside */
+/* `.NAME.DISCARD.new` is the snapshot, whole; `.NAME.DISCARD.old` what stood in its place. Which names are there says
+ * how far an earlier try came:
+ * - `new` and the data: nothing was renamed yet;
+ * - `new` and `old`: between the two renames;
+ * - `old` and the data: it is in place, and `old` is to be set aside;
+ * - no `old`, and `aside` has it: done. */
 static int restore_one(int snapshot, int aside, const char *index, const char *path, const char *discard,
 		       struct error *error)
 {
