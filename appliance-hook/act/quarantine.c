@@ -118,6 +118,7 @@ int quarantine_remove(const struct layout *layout, const char *what, struct erro
 		if (json_array_remove(list, at) < 0)
 			return error_set(error, ERROR_BUG, "quarantine", "an entry cannot be removed");
 	if (json_array_size(list) == before)
-		return error_set(error, ERROR_DATA, "missing", "%.80s is not in quarantine", what);
+		return error_set(error, ERROR_DATA, "missing",
+				 "%.80s is not in quarantine; \"appliance-hook quarantine list\" shows what is", what);
 	return write_list(layout, list, error);
 }
