@@ -337,15 +337,10 @@ int resume_clear(const struct layout *layout, const char *reason, struct error *
 	/* The fallback is forgotten unless it is whole, too. */
 	const char *fallback = journal_state(journal)->fallback;
 	bool keeps = fallback[0] && layout_verify(layout, fallback, &ignored) == 0;
-	json_t *fields =
-		keeps ? json_pack("{s:s}", "reason", reason) : json_pack("{s:s,s:s}", "reason", reason, "fallback", "");
+	/* json_pack leaves out what ends in '*' when it is NULL. */
+	json_t *fields = json_pack("{s:s,s:s*,s:s*,s:s*}", "reason", reason, "fallback", keeps ? NULL : "", "upgrade",
+				   damaged ? "clear" : NULL, "to", damaged ? current : NULL);
 	if (!fields)
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the journal");
-	if (damaged) {
-		if (json_object_set_new(fields, "upgrade", json_string("clear")) < 0 ||
-		    json_object_set_new(fields, "to", json_string(current)) < 0)
-			return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the journal");
-		return journal_enter_take(journal, JOURNAL_COMMITTED, fields, error);
-	}
-	return journal_enter_take(journal, JOURNAL_IDLE, fields, error);
+	return journal_enter_take(journal, damaged ? JOURNAL_COMMITTED : JOURNAL_IDLE, fields, error);
 }
