@@ -1,4 +1,4 @@
-/* Blobs unpacked on every core while their owner fetches the next ones. Between the calls of one owner; the unpacking
+/* Blobs unpacked, two at a time, while their owner fetches the next ones. Between the calls of one owner; the unpacking
  * may be asked for its progress and its next blob meanwhile. */
 #ifndef RELEASE_UNPACK_POOL_H
 #define RELEASE_UNPACK_POOL_H
@@ -6,8 +6,9 @@
 #include "release/bundle.h"
 #include "release/unpack.h"
 
-/* More do not pay: each takes the plain bytes of a blob, and a disk is slower than four of them. */
-#define UNPACK_THREADS_MOST 4
+/* Each takes the plain and the stored bytes of a blob, and the memory that an appliance gives to an upgrade is the same
+ * however many cores it has; a disk is not much faster than two of them. */
+#define UNPACK_THREADS_MOST 2
 
 struct unpack_pool;
 
