@@ -1,11 +1,12 @@
 #include "base/inifile.h"
-#include "base/list.h"
 
 #include <ctype.h>
 #include <ini.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/list.h"
 
 /* Names seen so far, to refuse the second of a section, or of a key in its section. */
 struct seen {
