@@ -101,9 +101,8 @@ static int check_field(const json_t *value, const struct jsonio_field *field, co
 		measure = json_integer_value(value);
 		break;
 	case JSONIO_BOOLEAN:
-		return json_is_boolean(value) ? 0
-					      : error_set(error, ERROR_DATA, "format", "%s: \"%s\" is not %s", what,
-							  field->name, type_words[field->type]);
+		right = json_is_boolean(value);
+		break;
 	case JSONIO_OBJECT:
 		right = json_is_object(value);
 		measure = (int64_t)json_object_size(value);
