@@ -144,15 +144,10 @@ void civil_format(struct civil civil, char text[static CIVIL_SIZE])
 		 civil.minute);
 }
 
-static const char weekday_names[7][3] = {"MO", "TU", "WE", "TH", "FR", "SA", "SU"};
-
-const char *civil_weekday_name(int weekday)
-{
-	return weekday_names[weekday];
-}
-
 int civil_weekday_parse(const char *text, size_t size)
 {
+	static const char weekday_names[7][3] = {"MO", "TU", "WE", "TH", "FR", "SA", "SU"};
+
 	for (int i = 0; size == 2 && i < 7; i++)
 		if (memcmp(text, weekday_names[i], 2) == 0)
 			return i;

@@ -27,8 +27,7 @@ bool civil_parse(const char *text, struct civil *ret_civil, bool *ret_has_offset
 #define CIVIL_SIZE 24 /* "2027-01-31T01:30" and room for any int year */
 void civil_format(struct civil civil, char text[static CIVIL_SIZE]);
 
-/* "MO" … "SU", as in RFC 5545, for weekday 0 … 6, and back; -1 when it is none. `size` bytes of `text` are read. */
-const char *civil_weekday_name(int weekday);
+/* The weekday, 0 … 6, that "MO" … "SU" name (RFC 5545); -1 when it is none. `size` bytes of `text` are read. */
 int civil_weekday_parse(const char *text, size_t size);
 
 #endif

@@ -240,11 +240,6 @@ void talk_serve(struct talk *talk, unsigned allowed)
 	talk->allowed = allowed;
 }
 
-bool talk_idle(const struct talk *talk)
-{
-	return serve_fetch_idle(talk->fetches) && stream_queued(talk->stream) == 0;
-}
-
 static void time_out(void *context)
 {
 	struct question *question = context;

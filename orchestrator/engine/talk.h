@@ -24,8 +24,6 @@ int talk_new_take(struct loop *loop, int fd, int releases, const struct talk_eve
 void talk_free(struct talk **talk);
 /* SERVE_FETCH_… bits; nothing at first. */
 void talk_serve(struct talk *talk, unsigned allowed);
-/* No fetch is under way and nothing waits to be written. */
-bool talk_idle(const struct talk *talk);
 
 typedef void talk_progress(void *context, const json_t *body);
 /* `body` NULL: refused by `why`. Both are borrowed. */
