@@ -89,9 +89,10 @@ static int cast(struct delta_ballots *ballots, const struct delta_places *old, c
 {
 	int result = 0;
 	size_t i = first_from(old, segment->old), j = first_from(new, segment->new);
-	while (result == 0 && i < old->count && j < new->count &&
-	       old->list[i].place - segment->old < segment->size &&new->list[j].place - segment->new < segment->size) {
+	while (result == 0 && i < old->count && j < new->count) {
 		uint32_t x = old->list[i].place - segment->old, y = new->list[j].place - segment->new;
+		if (x >= segment->size || y >= segment->size)
+			break;
 		const struct delta_ballot ballot = {old->list[i].target, new->list[j].target - old->list[i].target};
 		if (x == y)
 			result = delta_ballots_append(ballots, &ballot, 1, error);
