@@ -38,8 +38,8 @@ struct delta_map {
 	size_t region_counts[2];
 	struct delta_shifts shifts;
 	struct delta_tables tables[2]; /* jump tables, of files that are cut; of the new side as the shifts say */
-	const struct delta_shifts
-		*shared; /* where all maps of a delta have addresses from REFERENCE_SHARED on; or NULL */
+	/* Where all maps of a delta have addresses from REFERENCE_SHARED on; or NULL. */
+	const struct delta_shifts *shared;
 };
 void delta_map_free(struct delta_map *map);
 
@@ -50,11 +50,11 @@ int delta_map_move_tables(struct delta_map *map, struct error *error) MUST_CHECK
 /* `size` bytes from `offset` on, in place. */
 int delta_map_rewrite(const struct delta_map *map, enum delta_side side, uint8_t *bytes, size_t size, uint64_t offset,
 		      struct error *error) MUST_CHECK;
-/* Steps that either takes at the most: any region may lie over all of the bytes, and a table be looked for in each. */
-uint64_t delta_map_effort(const struct delta_map *map, enum delta_side side, uint64_t size);
 /* Of the new side. */
 int delta_map_restore(const struct delta_map *map, uint8_t *bytes, size_t size, uint64_t offset,
 		      struct error *error) MUST_CHECK;
+/* Steps that either takes at the most: any region may lie over all of the bytes, and a table be looked for in each. */
+uint64_t delta_map_effort(const struct delta_map *map, enum delta_side side, uint64_t size);
 
 /* All maps of a delta. An old content has at most one of them, a new one too. */
 struct delta_maps {
