@@ -15,6 +15,7 @@ struct shared {
 
 #define SHARED_MOST   ((size_t)10)
 #define BORROWED_MOST ((size_t)250)
+#define LARGE         ((size_t)1000 * 1000)
 
 /* Every eighth piece takes more than there is. */
 static int share(void *context, size_t worker, size_t index, struct error *error)
@@ -96,12 +97,28 @@ static void idle_blocks(void **state)
 	crew_memory_end(&shared.memory);
 }
 
+/* A little more another time is had from the same block. */
+static void sizes_are_rounded(void **state)
+{
+	(void)state;
+	struct shared shared = {.memory = CREW_MEMORY_INIT(2 * LARGE)};
+	void *block = crew_memory_borrow(&shared.memory, LARGE);
+	const size_t taken = shared.memory.taken;
+	assert_in_range(taken, LARGE, LARGE + LARGE / 8);
+	crew_memory_return(&shared.memory, block);
+	assert_ptr_equal(crew_memory_borrow(&shared.memory, LARGE + LARGE / 100), block);
+	assert_int_equal(shared.memory.taken, taken);
+	crew_memory_return(&shared.memory, block);
+	crew_memory_end(&shared.memory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(memory_is_shared),
 		cmocka_unit_test(blocks_are_lent),
 		cmocka_unit_test(idle_blocks),
+		cmocka_unit_test(sizes_are_rounded),
 	};
 	return cmocka_run_group_tests_name("crew_memory", tests, NULL, NULL);
 }
