@@ -13,7 +13,7 @@
 /* Pieces of a file that is too large for one part, and how far around the place that answers to it the old file is
  * looked at: the further, the more it grew or shrank. */
 #define PIECE       ((uint64_t)32 * 1024 * 1024)
-#define MARGIN      ((uint64_t)4 * 1024 * 1024)
+#define MARGIN      ((uint64_t)1 * 1024 * 1024)
 #define MARGIN_MOST ((uint64_t)16 * 1024 * 1024)
 /* So much at both ends of what is copied stays in the prefix, for what was edited beside it. */
 #define EDGE ((uint64_t)32)
