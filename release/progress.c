@@ -13,6 +13,8 @@
 #define PROGRESS_NAME "progress"
 #define PROGRESS_MOST (32 * 1024 * 1024) /* every blob, several times over */
 #define LINE_MOST     128
+#define FLUSH         "flush"
+#define FLUSHED       "flushed"
 
 void progress_close(struct progress *progress)
 {
@@ -42,6 +44,23 @@ static void first_line(const struct manifest *manifest, char line[static LINE_MO
 	snprintf(line, LINE_MOST, "progress 2 %s\n", text);
 }
 
+/* Every flush that was begun has ended well. */
+static bool is_flushed(const char *text)
+{
+	bool flushed = true;
+	for (; (text = strstr(text, "\n" FLUSH)) != NULL; text++)
+		flushed = strncmp(text + 1, FLUSHED "\n", strlen(FLUSHED "\n")) == 0;
+	return flushed;
+}
+
+/* What stands is about this release, and nothing of it may have been refused by the disk. */
+static bool counts(const struct buffer *standing, const char *first)
+{
+	size_t head = strlen(first);
+	return standing->size >= head && memcmp(standing->data, first, head) == 0 &&
+	       is_flushed((const char *)standing->data);
+}
+
 /* A line that is not ours ends the reading: what follows it is done again. */
 static bool take_line(struct progress *progress, const struct manifest *manifest, const char *line)
 {
@@ -49,6 +68,8 @@ static bool take_line(struct progress *progress, const struct manifest *manifest
 	uint64_t sum = 0;
 	int used = 0;
 
+	if (strcmp(line, FLUSH) == 0 || strcmp(line, FLUSHED) == 0)
+		return true;
 	if (sscanf(line, "blob %zu %16" SCNx64 "%n", &index, &sum, &used) != 2 || line[used] != '\0' ||
 	    index >= manifest->blob_count)
 		return false;
@@ -88,9 +109,7 @@ int progress_open(int staging, const struct manifest *manifest, struct progress 
 		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the progress of release %s",
 				 manifest->version);
 	first_line(manifest, line);
-	size_t head = strlen(line);
-	progress.fresh = file_read_at(staging, PROGRESS_NAME, &standing, &ignored) < 0 || standing.size < head ||
-			 memcmp(standing.data, line, head) != 0;
+	progress.fresh = file_read_at(staging, PROGRESS_NAME, &standing, &ignored) < 0 || !counts(&standing, line);
 	if (progress.fresh) {
 		int result = file_remove_tree_at(staging, PROGRESS_NAME, error);
 		if (result < 0)
@@ -99,23 +118,37 @@ int progress_open(int staging, const struct manifest *manifest, struct progress 
 	int result = file_open_beneath(staging, PROGRESS_NAME, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0600,
 				       &progress.fd, error);
 	if (result == 0)
-		result = progress.fresh ? file_write_fd(progress.fd, PROGRESS_NAME, line, head, error)
+		result = progress.fresh ? file_write_fd(progress.fd, PROGRESS_NAME, line, strlen(line), error)
 					: cut_torn_line(&progress, &standing, error);
 	if (result < 0)
 		return result;
 	if (!progress.fresh)
-		take_lines(&progress, manifest, (char *)standing.data + head);
+		take_lines(&progress, manifest, (char *)standing.data + strlen(line));
 	*ret_progress = progress;
 	progress = (struct progress){.fd = -1};
 	return 0;
 }
 
+static int write_line(const struct progress *progress, const char *line, struct error *error)
+{
+	if (fault_point("progress.write") < 0)
+		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "progress cannot be written");
+	return file_write_fd(progress->fd, PROGRESS_NAME, line, strlen(line), error);
+}
+
 int progress_blob(const struct progress *progress, size_t index, uint64_t sum, struct error *error)
 {
 	char line[LINE_MOST];
-	int size = snprintf(line, sizeof(line), "blob %zu %016" PRIx64 "\n", index, sum);
+	snprintf(line, sizeof(line), "blob %zu %016" PRIx64 "\n", index, sum);
+	return write_line(progress, line, error);
+}
 
-	if (fault_point("progress.write") < 0)
-		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "progress cannot be written");
-	return file_write_fd(progress->fd, PROGRESS_NAME, line, (size_t)size, error);
+int progress_flush(const struct progress *progress, struct error *error)
+{
+	return write_line(progress, FLUSH "\n", error);
+}
+
+int progress_flushed(const struct progress *progress, struct error *error)
+{
+	return write_line(progress, FLUSHED "\n", error);
 }

@@ -18,6 +18,10 @@ int progress_open(int staging, const struct manifest *manifest, struct progress 
 		  struct error *error) MUST_CHECK;
 void progress_close(struct progress *progress);
 
+/* What was written so far begins its way to the disk, and has reached it. When only the first was noted, the disk may
+ * have refused bytes that are still read back from memory: nothing of the try counts. */
+int progress_flush(const struct progress *progress, struct error *error) MUST_CHECK;
+int progress_flushed(const struct progress *progress, struct error *error) MUST_CHECK;
 int progress_blob(const struct progress *progress, size_t index, uint64_t sum, struct error *error) MUST_CHECK;
 
 #endif

@@ -141,6 +141,8 @@ int unpack_begin(int staging, const struct manifest *manifest, int base, const s
 		result = unpack_gather(unpack, base, base_manifest, share, error);
 	if (result == 0)
 		result = unpack_plan(unpack, error);
+	if (result == 0)
+		result = unpack_flush_begin(unpack, error);
 	if (result < 0)
 		return result;
 	*ret_unpack = TAKE(unpack);
@@ -150,8 +152,11 @@ int unpack_begin(int staging, const struct manifest *manifest, int base, const s
 void unpack_free(struct unpack **unpack)
 {
 	struct unpack *old = TAKE(*unpack);
+	struct error ignored;
 	if (old == NULL)
 		return;
+	/* progress says whether it failed. */
+	(void)!unpack_flush_end(old, &ignored);
 	while (old->hands != NULL) {
 		struct unpack_hand *hand = old->hands;
 		old->hands = hand->next;
@@ -363,6 +368,9 @@ struct unpack_progress unpack_progress(const struct unpack *unpack)
 
 int unpack_finish(struct unpack *unpack, struct error *error)
 {
+	int result = unpack_flush_end(unpack, error);
+	if (result < 0)
+		return result;
 	for (size_t i = 0; i < unpack->manifest->content_count; i++)
 		if (!unpack->done[i])
 			return error_set(error, ERROR_DATA, "incomplete", "%s of release %s has not come yet",

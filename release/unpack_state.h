@@ -24,6 +24,14 @@ struct unpack_hand {
 	struct unpack_hand *next;
 };
 
+/* A sync on the side. The kernel tells it of a failure of the disk, and nobody after it. */
+struct unpack_flush {
+	pthread_t thread;
+	bool runs;
+	int result; /* once it ended */
+	struct error error;
+};
+
 struct unpack {
 	const struct manifest *manifest;
 	struct staging staging;
@@ -36,6 +44,7 @@ struct unpack {
 	size_t chain_count;
 	size_t next;
 	struct unpack_hand *hands; /* that nobody uses */
+	struct unpack_flush flush;
 };
 
 /* Where a content and a blob meet: `in_blob` and `in_content` are offsets. */
@@ -60,6 +69,11 @@ void unpack_hand_return(struct unpack *unpack, struct unpack_hand *hand);
  */
 int unpack_gather(struct unpack *unpack, int base, const struct manifest *base_manifest, enum unpack_share share,
 		  struct error *error) MUST_CHECK;
+
+/* unpack_flush.c: what was gathered begins its way to the disk while the rest comes, where it is much. */
+int unpack_flush_begin(struct unpack *unpack, struct error *error) MUST_CHECK;
+/* Waits for it. When it failed, staging has: what an earlier try left does not count then. */
+int unpack_flush_end(struct unpack *unpack, struct error *error) MUST_CHECK;
 
 /* A whole content that was hashed goes into all its files. */
 int unpack_write(struct unpack *unpack, struct staging_hand *hand, size_t content, const void *bytes,
