@@ -46,27 +46,22 @@ static int no_memory(struct error *error)
 	return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the manifest");
 }
 
-/* Room for one more; the last one is never used, so that no list is ever NULL. It doubles at each power of two: where
- * malloc maps such lists by themselves, what is not used of it costs nothing. */
-static int grow(void **list, size_t count, size_t size, struct error *error)
+/* The list with room for one more; the last one is never used, so that no list is ever NULL. It doubles at each power
+ * of two: where malloc maps such lists by themselves, what is not used of it costs nothing. NULL where memory ends. */
+static void *grow(void *list, size_t count, size_t size)
 {
-	if (count != 0 && (count & (count - 1)) != 0)
-		return 0;
-	void *larger = reallocarray(*list, 2 * count + 2, size);
-	if (larger == NULL)
-		return no_memory(error);
-	*list = larger;
-	return 0;
+	return (count & (count - 1)) == 0 ? reallocarray(list, 2 * count + 2, size) : list;
 }
 
 static int take_entry(void *context, const char *text, size_t size, struct error *error)
 {
 	struct manifest *manifest = context;
-	void *list = manifest->entries;
-	int result = grow(&list, manifest->entry_count, sizeof(*manifest->entries), error);
-	manifest->entries = list;
-	if (result == 0)
-		result = manifest_entry_read(manifest, text, size, &manifest->entries[manifest->entry_count], error);
+	struct manifest_entry *entries = grow(manifest->entries, manifest->entry_count, sizeof(*entries));
+
+	if (entries == NULL)
+		return no_memory(error);
+	manifest->entries = entries;
+	int result = manifest_entry_read(manifest, text, size, &entries[manifest->entry_count], error);
 	manifest->entry_count += result == 0;
 	return result;
 }
@@ -90,14 +85,14 @@ static int read_content(const char *text, size_t size, size_t index, uint8_t ret
 static int take_content(void *context, const char *text, size_t size, struct error *error)
 {
 	struct manifest *manifest = context;
-	void *list = manifest->contents;
-	int result = grow(&list, manifest->content_count, sizeof(*manifest->contents), error);
-	manifest->contents = list;
-	if (result < 0)
-		return result;
-	struct manifest_content *content = &manifest->contents[manifest->content_count];
+	struct manifest_content *contents = grow(manifest->contents, manifest->content_count, sizeof(*contents));
+
+	if (contents == NULL)
+		return no_memory(error);
+	manifest->contents = contents;
+	struct manifest_content *content = &contents[manifest->content_count];
 	*content = (struct manifest_content){0};
-	result = read_content(text, size, manifest->content_count, content->hash, error);
+	int result = read_content(text, size, manifest->content_count, content->hash, error);
 	manifest->content_count += result == 0;
 	return result;
 }
@@ -122,11 +117,12 @@ static int read_blob(const char *text, size_t size, struct manifest_blob *ret_bl
 static int take_blob(void *context, const char *text, size_t size, struct error *error)
 {
 	struct manifest *manifest = context;
-	void *list = manifest->blobs;
-	int result = grow(&list, manifest->blob_count, sizeof(*manifest->blobs), error);
-	manifest->blobs = list;
-	if (result == 0)
-		result = read_blob(text, size, &manifest->blobs[manifest->blob_count], error);
+	struct manifest_blob *blobs = grow(manifest->blobs, manifest->blob_count, sizeof(*blobs));
+
+	if (blobs == NULL)
+		return no_memory(error);
+	manifest->blobs = blobs;
+	int result = read_blob(text, size, &blobs[manifest->blob_count], error);
 	manifest->blob_count += result == 0;
 	return result;
 }
