@@ -11,9 +11,9 @@
 
 void discarded_name(const struct journal_run *run, char ret_name[static DISCARDED_NAME_SIZE])
 {
-	char id[SNAPSHOT_ID_SIZE];
+	char id[LAYOUT_ID_SIZE];
 
-	snapshot_id(run->upgrade, id);
+	layout_id(run->upgrade, id);
 	snprintf(ret_name, DISCARDED_NAME_SIZE, "%s.%lld", id, (long long)run->started);
 }
 

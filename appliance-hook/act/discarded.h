@@ -5,9 +5,8 @@
 
 #include "appliance-hook/act/journal.h"
 #include "appliance-hook/act/layout.h"
-#include "appliance-hook/act/snapshot.h"
 
-#define DISCARDED_NAME_SIZE (SNAPSHOT_ID_SIZE + 24)
+#define DISCARDED_NAME_SIZE (LAYOUT_ID_SIZE + 24)
 
 /* An upgrade that is tried again keeps its id: what an earlier try set aside is another thing. */
 void discarded_name(const struct journal_run *run, char ret_name[static DISCARDED_NAME_SIZE]);

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "appliance-hook/act/point.h"
-#include "appliance-hook/act/snapshot.h"
 #include "appliance-hook/act/units.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -19,12 +18,12 @@
 /* For people: that it cannot be kept stops nothing. */
 static void keep_output(const struct layout *layout, const struct hooks_call *call, const struct buffer *output)
 {
-	char id[SNAPSHOT_ID_SIZE], path[SNAPSHOT_ID_SIZE + 48];
+	char id[LAYOUT_ID_SIZE], path[LAYOUT_ID_SIZE + 48];
 	struct error why = {0};
 
 	if (output->size == 0)
 		return;
-	snapshot_id(call->upgrade, id);
+	layout_id(call->upgrade, id);
 	snprintf(path, sizeof path, "output/%s.%s", id, call->hook);
 	if (file_replace_at(layout->state, path, output->data, output->size, 0640, &why) < 0)
 		log_failure("keeping a hook's output", &why);

@@ -219,6 +219,18 @@ int layout_remove(const struct layout *layout, const char *version, struct error
 	return status == 0 ? file_remove_tree_at(layout->state, path, error) : status;
 }
 
+void layout_id(const char *upgrade, char ret_id[static LAYOUT_ID_SIZE])
+{
+	size_t length = 0;
+
+	for (; upgrade[length] && length < LAYOUT_ID_SIZE - 1; length++) {
+		char c = upgrade[length];
+		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+		ret_id[length] = plain ? c : '-';
+	}
+	ret_id[length] = '\0';
+}
+
 int64_t layout_generation(const struct layout *layout)
 {
 	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(64);

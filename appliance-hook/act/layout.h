@@ -6,6 +6,7 @@
 #include "release/manifest.h"
 
 #define LAYOUT_VERSION_SIZE (MANIFEST_NAME_MOST + 1)
+#define LAYOUT_ID_SIZE      64
 #define LAYOUT_STAGING      ".staging-" /* releases/.staging-V */
 #define LAYOUT_TRASH        ".trash-"   /* releases/.trash-V: being removed */
 
@@ -49,6 +50,9 @@ int layout_verify(const struct layout *layout, const char *version, struct error
 /* Tree, hooks and manifest of V. Out of sight by one rename first: a tree that is half removed never bears a version's
  * name. */
 int layout_remove(const struct layout *layout, const char *version, struct error *error) MUST_CHECK;
+
+/* An upgrade's id as a part of file names: other characters than letters, digits and _ become "-". */
+void layout_id(const char *upgrade, char ret_id[static LAYOUT_ID_SIZE]);
 
 /* STATE/generation; 0 when there is none. */
 int64_t layout_generation(const struct layout *layout);

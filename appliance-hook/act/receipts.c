@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "appliance-hook/act/point.h"
-#include "appliance-hook/act/snapshot.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "keys/receipt.h"
@@ -20,9 +19,9 @@
 /* An upgrade that is tried again keeps its id, so its time of start belongs to the name. */
 static void path_of(const struct journal_run *run, char path[static PATH_SIZE])
 {
-	char id[SNAPSHOT_ID_SIZE];
+	char id[LAYOUT_ID_SIZE];
 
-	snapshot_id(run->upgrade, id);
+	layout_id(run->upgrade, id);
 	snprintf(path, PATH_SIZE, "receipts/%s.%lld.json", id, (long long)run->started);
 }
 

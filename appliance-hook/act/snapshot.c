@@ -52,18 +52,6 @@ static int open_data(const struct place *place, const char *path, int *ret_fd, s
 	return 0;
 }
 
-void snapshot_id(const char *upgrade, char ret_id[static SNAPSHOT_ID_SIZE])
-{
-	size_t length = 0;
-
-	for (; upgrade[length] && length < SNAPSHOT_ID_SIZE - 1; length++) {
-		char c = upgrade[length];
-		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-		ret_id[length] = plain ? c : '-';
-	}
-	ret_id[length] = '\0';
-}
-
 static int open_below(const struct layout *layout, const char *name, int *ret_fd, struct error *error)
 {
 	*ret_fd = openat(layout->state, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);

@@ -1,17 +1,12 @@
 /* Snapshots of the data directories, taken while the product stands still before a migration, and put back by a
  * rollback.
  *
- * STATE/PRODUCT/snapshots/ID/{dirs.json,0,1,…}   what was     STATE/PRODUCT/discarded/ID/{dirs.json,0,1,…}   what a
- * rollback took away. An ID is one of ours ("upgrade" ids made safe by snapshot_id). */
+ * STATE/PRODUCT/snapshots/ID/ has what was, STATE/PRODUCT/discarded/NAME/ (discarded.h) what a rollback took away: the
+ * directories as 0, 1, …, and dirs.json, which says where each belongs. An ID is layout_id's. */
 #ifndef ACT_SNAPSHOT_H
 #define ACT_SNAPSHOT_H
 
 #include "appliance-hook/act/layout.h"
-
-#define SNAPSHOT_ID_SIZE 64
-
-/* A file name from an upgrade's id: other characters become "-". */
-void snapshot_id(const char *upgrade, char ret_id[static SNAPSHOT_ID_SIZE]);
 
 /* Copies every [data] directory, durable when it returns 0. A leftover of an earlier try under the same id is removed
  * first. */

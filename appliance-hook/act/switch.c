@@ -140,10 +140,10 @@ static int prepare(struct run *run, const struct switch_request *request, const 
 		   const struct manifest *manifest, struct error *error)
 {
 	bool reboot = manifest->reboot || slot_backend(run->layout)->by_restart;
-	char id[SNAPSHOT_ID_SIZE];
+	char id[LAYOUT_ID_SIZE];
 	json_t *fields;
 
-	snapshot_id(request->upgrade, id);
+	layout_id(request->upgrade, id);
 	run->end_ticks = run_ticks_at(request->end);
 	int status = journal_reserve(run->journal, error);
 	if (status == 0)

@@ -18,7 +18,6 @@
 #include "appliance-hook/act/point.h"
 #include "appliance-hook/act/restart.h"
 #include "appliance-hook/act/resume.h"
-#include "appliance-hook/act/snapshot.h"
 #include "appliance-hook/act/units.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -64,7 +63,7 @@ static int64_t longest_ms(const struct hook_settings *settings)
 
 static int by_systemd(const char *upgrade, const char *const *words, struct error *error)
 {
-	char program[PATH_MAX], unit[128], id[SNAPSHOT_ID_SIZE];
+	char program[PATH_MAX], unit[128], id[LAYOUT_ID_SIZE];
 	const char *argv[16] = {"systemd-run", "--quiet", "--collect", "--property=KillMode=process",
 				unit,          "--",      program};
 	int exit_code = -1;
@@ -73,7 +72,7 @@ static int by_systemd(const char *upgrade, const char *const *words, struct erro
 	if (size < 0)
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "watcher", "the program's own path cannot be read");
 	program[size] = '\0';
-	snapshot_id(upgrade, id);
+	layout_id(upgrade, id);
 	snprintf(unit, sizeof unit, "--unit=appliance-hook-watch-%s-%ld", id, (long)getpid());
 	for (size_t i = 0; words[i] && i < 8; i++)
 		argv[7 + i] = words[i];
