@@ -87,8 +87,8 @@ bool journal_step_is_last(const struct journal_run *run, const char *name);
 
 struct journal;
 
-/* Reads and folds the whole journal; a missing one is empty. With `write` a torn tail is cut off (the caller holds the
- * lock). ERROR_DATA "journal" names the first line that does not hold. */
+/* Reads and folds the whole journal; a missing one is empty. For writing (the caller holds the lock) a torn tail is cut
+ * off. ERROR_DATA "journal" names the first line that does not hold. */
 enum journal_access { JOURNAL_READ, JOURNAL_WRITE };
 int journal_open(int directory, enum journal_access access, struct journal **ret_journal,
 		 struct error *error) MUST_CHECK;
