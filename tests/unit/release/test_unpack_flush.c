@@ -108,6 +108,7 @@ static void little_is_left_for_the_end(void **state)
 {
 	(void)state;
 	CLEANUP(unpack_free) struct unpack *unpack = begin(NULL);
+	assert_non_null(unpack);
 	assert_false(is_noted("flush"));
 }
 
