@@ -198,13 +198,9 @@ static int do_fence(struct handler *handler, const json_t *request, struct error
 	{                                                                                                              \
 		"upgrade", JSONIO_STRING, true, ID_MOST, false                                                         \
 	}
-#define TIME(n)                                                                                                        \
+#define INTEGER(n)                                                                                                     \
 	{                                                                                                              \
 		n, JSONIO_INTEGER, true, INT64_MAX, false                                                              \
-	}
-#define MAYBE(n)                                                                                                       \
-	{                                                                                                              \
-		n, JSONIO_INTEGER, false, INT64_MAX, false                                                             \
 	}
 #define HEAD                                                                                                           \
 	{                                                                                                              \
@@ -214,7 +210,7 @@ static int do_fence(struct handler *handler, const json_t *request, struct error
 static const struct jsonio_field status_fields[] = {DO, END};
 static const struct jsonio_field preflight_fields[] = {DO,
 						       VERSION,
-						       TIME("bytes"),
+						       INTEGER("bytes"),
 						       {"data_migration", JSONIO_BOOLEAN, true, 0, false},
 						       {"reboot", JSONIO_BOOLEAN, false, 0, false},
 						       END};
@@ -225,22 +221,19 @@ static const struct jsonio_field switch_fields[] = {DO,
 						    UPGRADE,
 						    VERSION,
 						    SHA256,
-						    TIME("start"),
-						    TIME("end"),
-						    TIME("last_start"),
+						    INTEGER("start"),
+						    INTEGER("end"),
+						    INTEGER("last_start"),
 						    {"finish", JSONIO_BOOLEAN, true, 0, false},
-						    MAYBE("fence"),
+						    {"fence", JSONIO_INTEGER, false, INT64_MAX, false},
 						    {"order_key", JSONIO_STRING, false, KEY_ID_MOST - 1, false},
 						    HEAD,
 						    END};
 static const struct jsonio_field rollback_fields[] = {DO,
 						      UPGRADE,
 						      {"version", JSONIO_STRING, false, MANIFEST_NAME_MOST, false},
-						      {"fence", JSONIO_INTEGER, true, INT64_MAX, false},
+						      INTEGER("fence"),
 						      {"order_key", JSONIO_STRING, true, KEY_ID_MOST - 1, false},
-						      MAYBE("start"),
-						      MAYBE("end"),
-						      MAYBE("last_start"),
 						      {"data", JSONIO_STRING, false, 16, false},
 						      HEAD,
 						      END};

@@ -13,10 +13,12 @@ enum rollback_blame { ROLLBACK_BLAMELESS, ROLLBACK_QUARANTINE };
 int rollback_finish(struct run *run, const char *reason, enum rollback_blame blame, struct error *error) MUST_CHECK;
 
 struct rollback_request {
-	const char *upgrade;   /* its own id */
-	const char *version;   /* NULL: the fallback; another one is refused */
-	int64_t fence;         /* with order_key; NULL key: asked at the appliance, which needs none. Its window was */
-	const char *order_key; /* held against the orchestrator's clock: a wrong one here never stops a rollback */
+	const char *upgrade; /* its own id */
+	const char *version; /* NULL: the fallback; another one is refused */
+	/* Of the order, whose window was held against the orchestrator's clock: a wrong one here never stops a
+	 * rollback. NULL key: asked at the appliance, which needs none. */
+	int64_t fence;
+	const char *order_key;
 	bool restore_data;
 	const char *audit_head;
 };

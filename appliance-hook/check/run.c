@@ -228,13 +228,9 @@ static json_t *rollback_arguments(const struct ordered *ordered, const char *dat
 	const struct order *order = &ordered->order;
 	char head[HASH_HEX_SIZE];
 	hash_to_hex(order->audit_head, HASH_SIZE, head);
-	json_t *arguments = json_pack("{s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:s}", "upgrade", order->upgrade, "version",
-				      order->version, "fence", (json_int_t)order->fence, "order_key", ordered->key_id,
-				      "start", (json_int_t)order->start, "end", (json_int_t)order->end, "last_start",
-				      (json_int_t)order->last_start, "audit_head", head);
-	if (arguments && data)
-		json_object_set_new(arguments, "data", json_string(data));
-	return arguments;
+	return json_pack("{s:s, s:s, s:I, s:s, s:s, s:s*}", "upgrade", order->upgrade, "version", order->version,
+			 "fence", (json_int_t)order->fence, "order_key", ordered->key_id, "audit_head", head, "data",
+			 data);
 }
 
 int run_rollback(struct session *session, const struct stream_message *message, json_t **ret_reply, struct error *error)
