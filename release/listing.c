@@ -21,12 +21,12 @@ struct listing {
 	enum manifest_root root;
 	listing_stranger *stranger;
 	void *context;
-	struct folder folders[CREW_MOST];
+	struct folder folders[CREW_OF_FILES];
 };
 
 static void listing_end(struct listing *listing)
 {
-	for (size_t i = 0; i < CREW_MOST; i++)
+	for (size_t i = 0; i < CREW_OF_FILES; i++)
 		folder_close(&listing->folders[i]);
 }
 
@@ -120,7 +120,7 @@ int listing_strangers(int directory, const struct manifest *manifest, enum manif
 	struct listing listing = {
 		.directory = directory, .manifest = manifest, .root = root, .stranger = stranger, .context = context};
 
-	for (size_t i = 0; i < CREW_MOST; i++)
+	for (size_t i = 0; i < CREW_OF_FILES; i++)
 		listing.folders[i] = FOLDER_CLOSED;
-	return crew_run(CREW_MOST, manifest->entry_count + 1, STEP, list_piece, &listing, error);
+	return crew_run(CREW_OF_FILES, manifest->entry_count + 1, STEP, list_piece, &listing, error);
 }

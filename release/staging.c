@@ -118,12 +118,12 @@ struct layout {
 	const struct staging *staging;
 	struct layer *layers;
 	size_t count, first; /* of the depth that is being made */
-	struct folder folders[CREW_MOST];
+	struct folder folders[CREW_OF_FILES];
 };
 
 static void layout_end(struct layout *layout)
 {
-	for (size_t i = 0; i < CREW_MOST; i++)
+	for (size_t i = 0; i < CREW_OF_FILES; i++)
 		folder_close(&layout->folders[i]);
 	free(layout->layers);
 }
@@ -171,13 +171,13 @@ static int make_directories(const struct staging *staging, struct error *error)
 {
 	CLEANUP(layout_end) struct layout layout = {.staging = staging};
 
-	for (size_t i = 0; i < CREW_MOST; i++)
+	for (size_t i = 0; i < CREW_OF_FILES; i++)
 		layout.folders[i] = FOLDER_CLOSED;
 	int result = lay_out(&layout, error);
 	for (size_t end = 0; result == 0 && end < layout.count; layout.first = end) {
 		while (end < layout.count && layout.layers[end].depth == layout.layers[layout.first].depth)
 			end++;
-		result = crew_run(CREW_MOST, end - layout.first, DIRECTORY_STEP, make_piece, &layout, error);
+		result = crew_run(CREW_OF_FILES, end - layout.first, DIRECTORY_STEP, make_piece, &layout, error);
 	}
 	return result;
 }

@@ -26,12 +26,12 @@ struct pass {
 	unsigned flags;
 	bool owns;   /* the files are taken before they are looked at */
 	bool owners; /* and may be given to others */
-	struct folder folders[CREW_MOST];
+	struct folder folders[CREW_OF_FILES];
 };
 
 static void pass_end(struct pass *pass)
 {
-	for (size_t i = 0; i < CREW_MOST; i++)
+	for (size_t i = 0; i < CREW_OF_FILES; i++)
 		folder_close(&pass->folders[i]);
 }
 
@@ -300,7 +300,7 @@ static int run_pass(struct pass *pass, struct error *error)
 	struct error why = {0};
 	int result = 0;
 
-	for (size_t i = 0; i < CREW_MOST; i++)
+	for (size_t i = 0; i < CREW_OF_FILES; i++)
 		pass->folders[i] = FOLDER_CLOSED;
 	if (pass->owns)
 		result = own_directories(pass, &why);
@@ -310,7 +310,7 @@ static int run_pass(struct pass *pass, struct error *error)
 		result = listing_strangers(pass->directory, manifest, pass->root, refuse_stranger,
 					   (void *)(uintptr_t)manifest, &why);
 	if (result == 0)
-		result = crew_run(CREW_MOST, manifest->entry_count, STEP, look_at_piece, pass, &why);
+		result = crew_run(CREW_OF_FILES, manifest->entry_count, STEP, look_at_piece, pass, &why);
 	if (result == 0)
 		return 0;
 	if (strcmp(why.name, "missing") == 0)

@@ -1,4 +1,4 @@
-/* Release trees on disk: compared with their manifest, content by content, on every core. All work is beneath
+/* Release trees on disk: compared with their manifest, content by content, on up to four cores. All work is beneath
  * descriptors. */
 #ifndef RELEASE_TREE_H
 #define RELEASE_TREE_H

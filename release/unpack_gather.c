@@ -17,12 +17,12 @@ struct gather {
 	size_t *order;  /* contents, as their first files lie in the tree: a directory's are together */
 	size_t *starts; /* of the stretches of it that are taken at a time, and where the last one ends */
 	size_t stretches;
-	struct staging_hand hands[CREW_MOST];
+	struct staging_hand hands[CREW_OF_FILES];
 };
 
 static void gather_end(struct gather *gather)
 {
-	for (size_t i = 0; i < CREW_MOST; i++)
+	for (size_t i = 0; i < CREW_OF_FILES; i++)
 		staging_hand_free(&gather->hands[i]);
 	free(gather->order);
 	free(gather->starts);
@@ -111,7 +111,7 @@ static int order_contents(struct gather *gather, struct error *error)
 	for (size_t i = 0; i < count; i++)
 		gather->order[i] = i;
 	qsort_r(gather->order, count, sizeof(*gather->order), by_first_file, (void *)(uintptr_t)manifest);
-	const size_t crew = crew_size(CREW_MOST);
+	const size_t crew = crew_size(CREW_OF_FILES);
 	for (size_t at = 0; at < count;) {
 		size_t share = (count - at) / (SHARE * crew), step = share > STEP ? share : STEP;
 		at = step < count - at ? at + step : count;
@@ -127,8 +127,8 @@ int unpack_gather(struct unpack *unpack, int base, const struct manifest *base_m
 	struct gather gather = {
 		.unpack = unpack, .base = base, .base_manifest = base >= 0 ? base_manifest : NULL, .share = share};
 
-	for (size_t i = 0; i < CREW_MOST; i++)
+	for (size_t i = 0; i < CREW_OF_FILES; i++)
 		gather.hands[i] = STAGING_HAND_EMPTY;
 	int result = order_contents(&gather, error);
-	return result < 0 ? result : crew_run(CREW_MOST, gather.stretches, 1, gather_stretch, &gather, error);
+	return result < 0 ? result : crew_run(CREW_OF_FILES, gather.stretches, 1, gather_stretch, &gather, error);
 }
