@@ -76,6 +76,16 @@ void unpack_hand_return(struct unpack *unpack, struct unpack_hand *hand)
 	pthread_mutex_unlock(&unpack->lock);
 }
 
+/* All of its files stand. */
+static void count_content(struct unpack *unpack, size_t index)
+{
+	pthread_mutex_lock(&unpack->lock);
+	if (!unpack->done[index])
+		unpack_flush_count(unpack, &unpack->manifest->contents[index]);
+	unpack->done[index] = true;
+	pthread_mutex_unlock(&unpack->lock);
+}
+
 int unpack_write(struct unpack *unpack, struct staging_hand *hand, size_t index, const void *bytes, struct error *error)
 {
 	const struct manifest_content *content = &unpack->manifest->contents[index];
@@ -85,7 +95,7 @@ int unpack_write(struct unpack *unpack, struct staging_hand *hand, size_t index,
 		result = staging_write(&unpack->staging, hand, unpack_file(unpack->manifest, index, i), bytes,
 				       (size_t)content->size, error);
 	if (result == 0)
-		unpack->done[index] = true;
+		count_content(unpack, index);
 	return result;
 }
 
@@ -102,9 +112,7 @@ int unpack_spread(struct unpack *unpack, struct staging_hand *hand, size_t index
 		if (!taken)
 			return error_set(error, ERROR_DATA, "hash", "%s changed while it was copied", first->path);
 	}
-	pthread_mutex_lock(&unpack->lock);
-	unpack->done[index] = true;
-	pthread_mutex_unlock(&unpack->lock);
+	count_content(unpack, index);
 	return 0;
 }
 
@@ -141,8 +149,6 @@ int unpack_begin(int staging, const struct manifest *manifest, int base, const s
 		result = unpack_gather(unpack, base, base_manifest, share, error);
 	if (result == 0)
 		result = unpack_plan(unpack, error);
-	if (result == 0)
-		result = unpack_flush_begin(unpack, error);
 	if (result < 0)
 		return result;
 	*ret_unpack = TAKE(unpack);
@@ -295,7 +301,7 @@ static int write_pieces(struct unpack *unpack, struct unpack_hand *hand, struct 
 				       error);
 	}
 	for (size_t i = 0; result == 0 && i < count; i++)
-		unpack->done[pieces[i].content] = true;
+		count_content(unpack, pieces[i].content);
 	return result;
 }
 

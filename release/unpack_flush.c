@@ -1,50 +1,60 @@
 #include "base/file.h"
 #include "release/unpack_state.h"
 
-/* What a disk takes a good part of a second for; less is as soon done at the end. */
-#define BYTES_LEAST ((uint64_t)64 * 1024 * 1024)
+/* What a disk takes a good part of a second for; less costs more commits of its journal than it gains. */
+#define BYTES_LEAST ((uint64_t)128 * 1024 * 1024)
 /* What a file costs beside its bytes. */
 #define BYTES_A_FILE 4096
 
-static bool is_worth_it(const struct unpack *unpack)
+/* Under the lock, which is free while the file system is synced. */
+static int sync_once(struct unpack *unpack, struct error *error)
 {
-	const struct manifest *manifest = unpack->manifest;
-	uint64_t bytes = 0;
-
-	for (size_t i = 0; i < manifest->content_count && bytes < BYTES_LEAST; i++)
-		if (unpack->done[i])
-			bytes += manifest->contents[i].files * (manifest->contents[i].size + BYTES_A_FILE);
-	return bytes >= BYTES_LEAST;
+	unpack->flush.written = 0;
+	int result = progress_flush(&unpack->progress, error);
+	if (result < 0)
+		return result;
+	pthread_mutex_unlock(&unpack->lock);
+	result = file_sync_filesystem(unpack->staging.directory, error);
+	pthread_mutex_lock(&unpack->lock);
+	return result == 0 ? progress_flushed(&unpack->progress, error) : result;
 }
 
-static void *flush(void *context)
+static void *serve(void *context)
 {
 	struct unpack *unpack = context;
+	struct unpack_flush *flush = &unpack->flush;
 
-	int result = file_sync_filesystem(unpack->staging.directory, &unpack->flush.error);
 	pthread_mutex_lock(&unpack->lock);
-	if (result == 0)
-		result = progress_flushed(&unpack->progress, &unpack->flush.error);
-	unpack->flush.result = result;
+	while (flush->result == 0 && flush->written >= BYTES_LEAST)
+		flush->result = sync_once(unpack, &flush->error);
+	flush->busy = false;
 	pthread_mutex_unlock(&unpack->lock);
 	return NULL;
 }
 
-int unpack_flush_begin(struct unpack *unpack, struct error *error)
+static void join(struct unpack_flush *flush)
 {
-	int result = is_worth_it(unpack) ? progress_flush(&unpack->progress, error) : 1;
+	if (flush->runs)
+		pthread_join(flush->thread, NULL);
+	flush->runs = false;
+}
 
-	if (result != 0)
-		return result < 0 ? result : 0;
-	unpack->flush.runs = pthread_create(&unpack->flush.thread, NULL, flush, unpack) == 0;
-	return unpack->flush.runs ? 0 : progress_flushed(&unpack->progress, error);
+void unpack_flush_count(struct unpack *unpack, const struct manifest_content *content)
+{
+	struct unpack_flush *flush = &unpack->flush;
+
+	flush->written += content->files * (content->size + BYTES_A_FILE);
+	if (flush->written < BYTES_LEAST || flush->busy || flush->result < 0)
+		return;
+	/* The one before, which has ended. */
+	join(flush);
+	flush->runs = pthread_create(&flush->thread, NULL, serve, unpack) == 0;
+	flush->busy = flush->runs;
 }
 
 int unpack_flush_end(struct unpack *unpack, struct error *error)
 {
-	if (unpack->flush.runs)
-		pthread_join(unpack->flush.thread, NULL);
-	unpack->flush.runs = false;
+	join(&unpack->flush);
 	if (unpack->flush.result < 0)
 		*error = unpack->flush.error;
 	return unpack->flush.result;

@@ -24,11 +24,12 @@ struct unpack_hand {
 	struct unpack_hand *next;
 };
 
-/* A sync on the side. The kernel tells it of a failure of the disk, and nobody after it. */
+/* Syncs on the side. The kernel tells them of a failure of the disk, and nobody after them. */
 struct unpack_flush {
 	pthread_t thread;
-	bool runs;
-	int result; /* once it ended */
+	bool runs, busy;  /* is to be joined; has not ended */
+	uint64_t written; /* since the last sync began */
+	int result;
 	struct error error;
 };
 
@@ -70,9 +71,10 @@ void unpack_hand_return(struct unpack *unpack, struct unpack_hand *hand);
 int unpack_gather(struct unpack *unpack, int base, const struct manifest *base_manifest, enum unpack_share share,
 		  struct error *error) MUST_CHECK;
 
-/* unpack_flush.c: what was gathered begins its way to the disk while the rest comes, where it is much. */
-int unpack_flush_begin(struct unpack *unpack, struct error *error) MUST_CHECK;
-/* Waits for it. When it failed, staging has: what an earlier try left does not count then. */
+/* unpack_flush.c: what was written begins its way to the disk while the rest comes, where it is much. The files of a
+ * content stand. Under the lock. */
+void unpack_flush_count(struct unpack *unpack, const struct manifest_content *content);
+/* No more come; waits. When a sync failed, staging has: what an earlier try left does not count then. */
 int unpack_flush_end(struct unpack *unpack, struct error *error) MUST_CHECK;
 
 /* A whole content that was hashed goes into all its files. */
