@@ -39,17 +39,31 @@ static void join(struct unpack_flush *flush)
 	flush->runs = false;
 }
 
-void unpack_flush_count(struct unpack *unpack, const struct manifest_content *content)
+/* Under the lock. */
+static void begin_if_due(struct unpack *unpack)
 {
 	struct unpack_flush *flush = &unpack->flush;
 
-	flush->written += content->files * (content->size + BYTES_A_FILE);
-	if (flush->written < BYTES_LEAST || flush->busy || flush->result < 0)
+	if (!flush->open || flush->busy || flush->written < BYTES_LEAST || flush->result < 0)
 		return;
 	/* The one before, which has ended. */
 	join(flush);
 	flush->runs = pthread_create(&flush->thread, NULL, serve, unpack) == 0;
 	flush->busy = flush->runs;
+}
+
+void unpack_flush_count(struct unpack *unpack, const struct manifest_content *content)
+{
+	unpack->flush.written += content->files * (content->size + BYTES_A_FILE);
+	begin_if_due(unpack);
+}
+
+void unpack_flush_begin(struct unpack *unpack)
+{
+	pthread_mutex_lock(&unpack->lock);
+	unpack->flush.open = true;
+	begin_if_due(unpack);
+	pthread_mutex_unlock(&unpack->lock);
 }
 
 int unpack_flush_end(struct unpack *unpack, struct error *error)
