@@ -242,25 +242,37 @@ int staging_copy(const struct staging *staging, struct staging_hand *hand, const
 	return source < 0 ? 0 : copy_content(staging, hand, source, entry, ret_taken, error);
 }
 
-/* A second name for the running release's file: only where mode and owner are already what they are to be, for they are
- * the inode's. The kernel refuses it to a process that does not own the file (fs.protected_hardlinks); then it is
- * copied. */
-static bool share_name(const struct staging *staging, struct staging_hand *hand, int base,
+/* What an earlier try left under the name goes. */
+static bool link_over(int source, const char *source_name, int parent, const char *name)
+{
+	struct error ignored;
+
+	if (fault_point("staging.share") < 0)
+		return false;
+	return linkat(source, source_name, parent, name, 0) == 0 ||
+	       (errno == EEXIST && file_remove_tree_at(parent, name, &ignored) == 0 &&
+		linkat(source, source_name, parent, name, 0) == 0);
+}
+
+/* A second name for the running release's file, open as `file`: only where mode and owner are already what they are to
+ * be, for they are the inode's. The kernel refuses it to a process that does not own the file
+ * (fs.protected_hardlinks); then it is copied. */
+static bool share_name(const struct staging *staging, struct staging_hand *hand, int base, int file,
 		       const struct manifest_entry *from, const struct manifest_entry *entry)
 {
 	struct error ignored;
-	struct stat status;
+	struct stat status, shared;
 	const struct rules_owner *owner = rules_owner(entry->owner);
 	const char *source_name = NULL, *name = NULL;
 	int source = -1, parent = -1;
 
-	return folder_enter(&hand->from, base, from->path, &source, &source_name, &ignored) == 0 &&
-	       fstatat(source, source_name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode) &&
-	       (status.st_mode & 07777) == entry->mode && owner != NULL &&
+	return fstat(file, &status) == 0 && (status.st_mode & 07777) == entry->mode && owner != NULL &&
 	       (geteuid() != 0 || (status.st_uid == owner->id && status.st_gid == owner->id)) &&
+	       folder_enter(&hand->from, base, from->path, &source, &source_name, &ignored) == 0 &&
 	       folder_enter(&hand->to, staging->roots[entry->root], entry->path, &parent, &name, &ignored) == 0 &&
-	       file_remove_tree_at(parent, name, &ignored) == 0 && fault_point("staging.share") == 0 &&
-	       linkat(source, source_name, parent, name, 0) == 0;
+	       link_over(source, source_name, parent, name) &&
+	       fstatat(parent, name, &shared, AT_SYMLINK_NOFOLLOW) == 0 && shared.st_dev == status.st_dev &&
+	       shared.st_ino == status.st_ino;
 }
 
 static bool share_extents(struct staging *staging, struct staging_hand *hand, int source,
@@ -289,12 +301,13 @@ int staging_share(struct staging *staging, struct staging_hand *hand, int base, 
 	if (source < 0)
 		return 0;
 	/* A shared name's mode is the other release's too and stays as it is. */
-	bool shared = share == UNPACK_HARDLINK && share_name(staging, hand, base, from, entry);
-	if ((share == UNPACK_AUTO || share == UNPACK_REFLINK) && !atomic_load(&staging->no_extents))
-		shared = share_extents(staging, hand, source, entry);
-	if (!shared)
+	if (share == UNPACK_HARDLINK && share_name(staging, hand, base, source, from, entry))
+		*ret_taken = content_matches(source, entry);
+	else if ((share == UNPACK_AUTO || share == UNPACK_REFLINK) && !atomic_load(&staging->no_extents) &&
+		 share_extents(staging, hand, source, entry))
+		*ret_taken = staging_holds(staging, hand, entry);
+	else
 		return copy_content(staging, hand, source, entry, ret_taken, error);
-	*ret_taken = staging_holds(staging, hand, entry);
 	return *ret_taken ? 0 : staging_remove(staging, entry, error);
 }
 

@@ -271,7 +271,35 @@ static void unchanged_from_base(void **state)
 		assert_done(unpack_finish(unpack, &error));
 		snprintf(tree, sizeof(tree), "%s/tree", name);
 		verify(tree, new);
+		unpack_free(&unpack);
+		/* What stands in the way goes; what it shared stays. */
+		char path[96];
+		snprintf(path, sizeof(path), "%s/lib/b.txt", tree);
+		assert_int_equal(unlink(path), 0);
+		put_text(path, "mine");
+		assert_done(unpack_begin(staging, new, base, old, shares[i], &unpack, &error));
+		assert_done(unpack_finish(unpack, &error));
+		verify(tree, new);
+		verify("one", old);
 	}
+}
+
+static void hard_links_are_shared(void **state)
+{
+	(void)state;
+	struct error error;
+	struct stat running, staged;
+	CLEANUP(unpack_free) struct unpack *unpack = NULL;
+	CLEANUP(bundle_free) struct bundle *bundle = NULL;
+
+	CLEANUP(manifest_free) struct manifest *manifest = load("one.bundle", &bundle);
+	CLEANUP(file_close) int staging = staging_directory("linked.staging");
+	CLEANUP(file_close) int base = open_dir("one");
+	assert_done(unpack_begin(staging, manifest, base, manifest, UNPACK_HARDLINK, &unpack, &error));
+	assert_done(unpack_finish(unpack, &error));
+	assert_int_equal(stat("one/bin/server", &running), 0);
+	assert_int_equal(stat("linked.staging/tree/bin/server", &staged), 0);
+	assert_int_equal(running.st_ino, staged.st_ino);
 }
 
 /* What the running product changed under its own feet is not taken, and its own file is not written through a shared
@@ -494,6 +522,7 @@ int main(void)
 		cmocka_unit_test(resumed),
 		cmocka_unit_test(another_release_staged),
 		cmocka_unit_test(unchanged_from_base),
+		cmocka_unit_test(hard_links_are_shared),
 		cmocka_unit_test(damaged_base),
 		cmocka_unit_test(links_in_staging),
 		cmocka_unit_test(given_back),
