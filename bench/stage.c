@@ -1,7 +1,7 @@
-/* Builds a release's tree as the hook does, for the benches: stage [seal] STAGING BASE OLD.bundle NEW.bundle [DELTA].
- * What is unchanged comes from the old release's tree BASE ("-" and "-": there is none), then the delta, if one is
- * given, then the new bundle's blobs. Durable at its end. With the word `seal` in front the tree is taken and hashed
- * again before that, as act does it. */
+/* Builds a release's tree as the hook does, for the benches: stage [seal] [hardlink] STAGING BASE OLD.bundle NEW.bundle
+ * [DELTA]. What is unchanged comes from the old release's tree BASE ("-" and "-": there is none), then the delta, if
+ * one is given, then the new bundle's blobs. Durable at its end. With the word `seal` in front the tree is taken and
+ * hashed again before that, as act does it; with `hardlink` unchanged files are shared that way. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -68,7 +68,7 @@ static int seal_tree(const struct staged *staged, struct error *error)
 	return result == 0 ? tree_seal(tree, staged->manifests[1], MANIFEST_TREE, error) : result;
 }
 
-static int stage(char **words, size_t count, bool seal, struct error *error)
+static int stage(char **words, size_t count, bool seal, enum unpack_share share, struct error *error)
 {
 	CLEANUP(end_staged) struct staged staged = {.staging = -1, .base = -1};
 
@@ -82,8 +82,8 @@ static int stage(char **words, size_t count, bool seal, struct error *error)
 	if (result == 0 && strcmp(words[2], "-") != 0)
 		result = open_release(words[2], &staged.bundles[0], &staged.manifests[0], error);
 	if (result == 0)
-		result = unpack_begin(staged.staging, staged.manifests[1], staged.base, staged.manifests[0],
-				      UNPACK_AUTO, &staged.unpack, error);
+		result = unpack_begin(staged.staging, staged.manifests[1], staged.base, staged.manifests[0], share,
+				      &staged.unpack, error);
 	if (result == 0 && count > 4)
 		result = take_delta(staged.unpack, words[4],
 				    (const struct manifest *const[]){staged.manifests[0], staged.manifests[1]},
@@ -97,17 +97,27 @@ static int stage(char **words, size_t count, bool seal, struct error *error)
 	return result == 0 ? unpack_sync(staged.unpack, error) : result;
 }
 
+/* Whether the word stands in front: it is taken. */
+static bool take_word(const char *word, char ***words, size_t *count)
+{
+	bool stands = *count > 0 && strcmp(**words, word) == 0;
+	*words += stands;
+	*count -= stands;
+	return stands;
+}
+
 int main(int argc, char **argv)
 {
 	struct error error;
-	bool seal = argc > 1 && strcmp(argv[1], "seal") == 0;
-	char **words = argv + 1 + seal;
-	size_t count = (size_t)(argc - 1 - seal);
+	char **words = argv + 1;
+	size_t count = (size_t)(argc - 1);
+	bool seal = take_word("seal", &words, &count);
+	enum unpack_share share = take_word("hardlink", &words, &count) ? UNPACK_HARDLINK : UNPACK_AUTO;
 	if (count != 4 && count != 5) {
-		fprintf(stderr, "stage [seal] STAGING BASE OLD.bundle NEW.bundle [DELTA]\n");
+		fprintf(stderr, "stage [seal] [hardlink] STAGING BASE OLD.bundle NEW.bundle [DELTA]\n");
 		return ERROR_USAGE;
 	}
-	if (stage(words, count, seal, &error) == 0)
+	if (stage(words, count, seal, share, &error) == 0)
 		return 0;
 	fprintf(stderr, "%s\n", error.text);
 	return (int)error.code;
