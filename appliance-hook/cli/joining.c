@@ -24,18 +24,25 @@ static const struct jsonio_field record_fields[] = {
 	{.name = NULL},
 };
 
-static int write_record(const struct places *places, const struct joining *joining, struct error *error)
+/* What link reads; the record has the one-time key beside it (NULL: not). */
+static int hub_text(const struct joining *joining, const char *once, struct buffer *ret_text, struct error *error)
 {
-	char once[HEX_SIZE], host_key[HEX_SIZE];
-	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(RECORD_MOST);
-	hash_to_hex(joining->once, sizeof(joining->once), once);
+	char host_key[HEX_SIZE];
 	hash_to_hex(joining->host_key, sizeof(joining->host_key), host_key);
 	CLEANUP(jsonio_free)
-	json_t *record = json_pack("{s:s, s:s, s:i, s:s, s:s}", "once", once, "host", joining->host, "port",
-				   (int)joining->port, "host_key", host_key, "appliance", joining->name);
-	if (!record)
+	json_t *hub = json_pack("{s:s, s:i, s:s, s:s, s:s*}", "host", joining->host, "port", (int)joining->port,
+				"host_key", host_key, "appliance", joining->name, "once", once);
+	if (!hub)
 		return error_set(error, ERROR_DATA, "format", "the hub's name is no text");
-	if (jsonio_write(record, true, &text, error) < 0)
+	return jsonio_write(hub, true, ret_text, error);
+}
+
+static int write_record(const struct places *places, const struct joining *joining, struct error *error)
+{
+	char once[HEX_SIZE];
+	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(RECORD_MOST);
+	hash_to_hex(joining->once, sizeof(joining->once), once);
+	if (hub_text(joining, once, &text, error) < 0)
 		return -(int)error->code;
 	return file_replace_at(places->state, RECORD_FILE, text.data, text.size, 0600, error);
 }
@@ -85,15 +92,8 @@ static int write_key(const struct places *places, const struct places_users *use
 static int write_hub(const struct places *places, const struct places_users *users, const struct joining *joining,
 		     struct error *error)
 {
-	char hex[HEX_SIZE];
 	CLEANUP(buffer_free) struct buffer text = BUFFER_INIT(RECORD_MOST);
-	hash_to_hex(joining->host_key, sizeof(joining->host_key), hex);
-	CLEANUP(jsonio_free)
-	json_t *hub = json_pack("{s:s, s:i, s:s, s:s}", "host", joining->host, "port", (int)joining->port, "host_key",
-				hex, "appliance", joining->name);
-	if (!hub)
-		return error_set(error, ERROR_DATA, "format", "the hub's name is no text");
-	if (jsonio_write(hub, true, &text, error) < 0)
+	if (hub_text(joining, NULL, &text, error) < 0)
 		return -(int)error->code;
 	return places_write_link_file(places, users, "hub.json", &text, error);
 }
