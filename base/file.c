@@ -20,6 +20,9 @@
 #define FILE_PATH_MOST  4095
 #define FILE_NAME_MOST  255
 #define FILE_OPEN_TRIES 16
+/* The kernel keeps what is written at a time in pieces of memory as large as that. The largest, of MiBs, are those that
+ * nobody has touched for long: slow to fill. */
+#define WRITE_PIECE     ((size_t)64 * 1024)
 
 void file_close(int *fd)
 {
@@ -162,22 +165,41 @@ int file_read_exact(int fd, const char *name, uint64_t offset, void *bytes, size
 	return 0;
 }
 
-int file_write_fd(int fd, const char *name, const void *bytes, size_t size, struct error *error)
+static int unwritable(const char *name, struct error *error)
 {
-	const uint8_t *rest = bytes;
+	return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be written", name);
+}
+
+/* Where the descriptor stands, or at `offset`. */
+static int write_whole(int fd, const char *name, const uint64_t *offset, const uint8_t *rest, size_t size,
+		       struct error *error)
+{
+	uint64_t at = offset != NULL ? *offset : 0;
 
 	if (fault_point("file.write") < 0)
-		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be written", name);
-	while (size) {
-		ssize_t put = write(fd, rest, size);
+		return unwritable(name, error);
+	while (size > 0) {
+		size_t piece = size < WRITE_PIECE ? size : WRITE_PIECE;
+		ssize_t put = offset != NULL ? pwrite(fd, rest, piece, (off_t)at) : write(fd, rest, piece);
 		if (put < 0 && errno == EINTR)
 			continue;
 		if (put < 0)
-			return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be written", name);
+			return unwritable(name, error);
 		rest += put;
+		at += (uint64_t)put;
 		size -= (size_t)put;
 	}
 	return 0;
+}
+
+int file_write_fd(int fd, const char *name, const void *bytes, size_t size, struct error *error)
+{
+	return write_whole(fd, name, NULL, bytes, size, error);
+}
+
+int file_write_at(int fd, const char *name, uint64_t offset, const void *bytes, size_t size, struct error *error)
+{
+	return write_whole(fd, name, &offset, bytes, size, error);
 }
 
 int file_copy_fd(int from, int to, const char *name, uint64_t most, struct error *error)

@@ -33,6 +33,9 @@ int file_copy_fd(int from, int to, const char *name, uint64_t most, struct error
 
 /* Whole write of `size` bytes at the descriptor's position; retries short writes and EINTR. */
 int file_write_fd(int fd, const char *name, const void *bytes, size_t size, struct error *error) MUST_CHECK;
+/* At `offset`; the position stays. */
+int file_write_at(int fd, const char *name, uint64_t offset, const void *bytes, size_t size,
+		  struct error *error) MUST_CHECK;
 
 /* Durable replacement: temporary file beside, write, fsync, rename, fsync of the directory. */
 int file_replace_at(int directory, const char *path, const void *bytes, size_t size, mode_t mode,

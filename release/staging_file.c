@@ -134,26 +134,13 @@ int staging_write_at(const struct staging *staging, struct staging_hand *hand, c
 		     uint64_t offset, const void *bytes, size_t size, struct error *error)
 {
 	CLEANUP(file_close) int fd = -1;
-	const uint8_t *rest = bytes;
-	uint64_t at = offset, end = offset + size;
 
 	int result = open_file(staging, hand, entry, O_WRONLY | O_CREAT, 0600, &fd, error);
-	if (result < 0)
-		return result;
-	if (fault_point("staging.write") < 0)
-		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be written", entry->path);
-	while (at < end) {
-		ssize_t put = pwrite(fd, rest, (size_t)(end - at), (off_t)at);
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put < 0)
-			return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "%s cannot be written",
-					       entry->path);
-		rest += put;
-		at += (uint64_t)put;
-	}
-	write_early(fd, offset, size);
-	return 0;
+	if (result == 0)
+		result = file_write_at(fd, entry->path, offset, bytes, size, error);
+	if (result == 0)
+		write_early(fd, offset, size);
+	return result;
 }
 
 bool staging_read_at(const struct staging *staging, struct staging_hand *hand, const struct manifest_entry *entry,

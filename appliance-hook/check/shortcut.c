@@ -110,20 +110,9 @@ static int tell(struct fetch *fetch, struct error *error)
 
 static int write_at_end(struct fetch *fetch, const void *bytes, size_t size, struct error *error)
 {
-	const uint8_t *rest = bytes;
-	if (fault_point("check.delta.write") < 0)
-		return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "the delta cannot be written");
-	while (size > 0) {
-		ssize_t put = pwrite(fetch->fd, rest, size, (off_t)fetch->at);
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put < 0)
-			return error_set_errno(error, ERROR_CANNOT_CREATE, "write", "the delta cannot be written");
-		rest += put;
-		size -= (size_t)put;
-		fetch->at += put;
-	}
-	return 0;
+	int result = file_write_at(fetch->fd, "the delta", (uint64_t)fetch->at, bytes, size, error);
+	fetch->at += result == 0 ? (int64_t)size : 0;
+	return result;
 }
 
 /* One message of the fetch. *ret_done: at its reply. *ret_why: it is not to be had here. */
