@@ -84,14 +84,27 @@ static void skip_space(struct scan *scan)
 		scan->at++;
 }
 
+/* To the quote or the backslash that comes next in the window, or to the window's end. */
+static void skip_plain(struct scan *scan)
+{
+	const char *window = scan->window;
+	size_t at = scan->at;
+
+	while (at < scan->end && window[at] != '"' && window[at] != '\\')
+		at++;
+	scan->at = at;
+}
+
 /* Behind the string that begins here, or at the end of the text when it has none. */
 static void skip_string(struct scan *scan)
 {
 	scan->at++;
-	for (int byte = peek(scan); byte != AT_END; byte = peek(scan)) {
-		scan->at++;
-		if (byte == '"')
+	for (int byte = 0; byte != '"';) {
+		skip_plain(scan);
+		byte = peek(scan);
+		if (byte == AT_END)
 			return;
+		scan->at++;
 		if (byte == '\\' && peek(scan) != AT_END)
 			scan->at++;
 	}

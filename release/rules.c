@@ -79,19 +79,30 @@ static int check_mode(const struct manifest *manifest, const struct manifest_ent
 	return 0;
 }
 
-static int check_parent(const struct manifest *manifest, const struct manifest_entry *entry, struct error *error)
+/* Whose name is all before the last slash of `path`. */
+static bool is_parent(const struct manifest_entry *directory, enum manifest_root root, const char *path, size_t size)
+{
+	return directory->root == root && strncmp(directory->path, path, size) == 0 && directory->path[size] == '\0';
+}
+
+/* *last is the directory of the entry before: most have it in common. */
+static int check_parent(const struct manifest *manifest, const struct manifest_entry *entry,
+			const struct manifest_entry **last, struct error *error)
 {
 	const char *slash = strrchr(entry->path, '/');
 	if (slash == NULL)
 		return 0;
 	char parent[PATH_MOST + 1];
 	size_t size = (size_t)(slash - entry->path);
+	if (*last != NULL && is_parent(*last, entry->root, entry->path, size))
+		return 0;
 	memcpy(parent, entry->path, size);
 	parent[size] = '\0';
 	const struct manifest_entry *found = manifest_find(manifest, entry->root, parent);
 	if (found == NULL || found->type != MANIFEST_DIRECTORY)
 		return REFUSE(error, "release %s: %s lies in %s, which is no directory of the release",
 			      manifest->version, entry->path, parent);
+	*last = found;
 	return 0;
 }
 
@@ -151,7 +162,8 @@ static int check_link(const struct manifest *manifest, const struct manifest_ent
 	return 0;
 }
 
-static int check_entry(const struct manifest *manifest, const struct manifest_entry *entry, struct error *error)
+static int check_entry(const struct manifest *manifest, const struct manifest_entry *entry,
+		       const struct manifest_entry **parent, struct error *error)
 {
 	if (!file_path_is_safe(entry->path))
 		return REFUSE(error, "release %s: an entry's path is not relative and clean", manifest->version);
@@ -167,11 +179,12 @@ static int check_entry(const struct manifest *manifest, const struct manifest_en
 	if (entry->type == MANIFEST_FILE && entry->size > MANIFEST_FILE_MOST)
 		return REFUSE(error, "release %s: %s is too large", manifest->version, entry->path);
 	int result = check_mode(manifest, entry, error);
-	return result < 0 ? result : check_parent(manifest, entry, error);
+	return result < 0 ? result : check_parent(manifest, entry, parent, error);
 }
 
 static int check_entries(const struct manifest *manifest, struct error *error)
 {
+	const struct manifest_entry *parent = NULL;
 	uint64_t bytes = 0;
 	if (manifest->entry_count > MANIFEST_ENTRIES_MOST)
 		return REFUSE(error, "release %s has too many entries", manifest->version);
@@ -182,7 +195,7 @@ static int check_entries(const struct manifest *manifest, struct error *error)
 			return result;
 	}
 	for (size_t i = 0; i < manifest->entry_count; i++) {
-		int result = check_entry(manifest, &manifest->entries[i], error);
+		int result = check_entry(manifest, &manifest->entries[i], &parent, error);
 		if (result < 0)
 			return result;
 		if (manifest->entries[i].type == MANIFEST_FILE && manifest->entries[i].root == MANIFEST_TREE)
@@ -200,39 +213,61 @@ static int check_entries(const struct manifest *manifest, struct error *error)
 	return 0;
 }
 
-static int by_entry_hash(const void *a, const void *b, void *context)
+/* A hash's first bytes and where it stands: few need more to be told apart. */
+struct place {
+	uint64_t first;
+	uint32_t index;
+	const uint8_t *hash;
+};
+
+static int by_hash(const void *a, const void *b)
 {
-	const struct manifest *manifest = context;
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-	int order = memcmp(manifest->entries[x].hash, manifest->entries[y].hash, HASH_SIZE);
-	return order != 0 ? order : (x > y) - (x < y);
+	const struct place *x = a, *y = b;
+	if (x->first != y->first)
+		return x->first < y->first ? -1 : 1;
+	int order = memcmp(x->hash, y->hash, HASH_SIZE);
+	return order != 0 ? order : (x->index > y->index) - (x->index < y->index);
 }
 
-static int by_content_hash(const void *a, const void *b, void *context)
+static struct place place_of(const uint8_t hash[static HASH_SIZE], size_t index)
 {
-	const struct manifest *manifest = context;
-	return memcmp(manifest->contents[*(const uint32_t *)a].hash, manifest->contents[*(const uint32_t *)b].hash,
-		      HASH_SIZE);
+	struct place place = {.index = (uint32_t)index, .hash = hash};
+	for (size_t i = 0; i < sizeof(place.first); i++)
+		place.first = place.first << 8 | hash[i];
+	return place;
+}
+
+static uint32_t *order_places(struct place *places, size_t count)
+{
+	uint32_t *order = calloc(count + 1, sizeof(*order));
+	qsort(places, count, sizeof(*places), by_hash);
+	for (size_t i = 0; order != NULL && i < count; i++)
+		order[i] = places[i].index;
+	return order;
 }
 
 static int order_by_hash(struct manifest *manifest, struct error *error)
 {
+	const size_t most = manifest->entry_count > manifest->content_count ? manifest->entry_count
+									    : manifest->content_count;
+	CLEANUP(free_pointer) struct place *places = calloc(most + 1, sizeof(*places));
+
 	free(manifest->file_order);
 	free(manifest->content_order);
+	manifest->file_order = manifest->content_order = NULL;
 	manifest->file_count = 0;
-	manifest->file_order = calloc(manifest->entry_count + 1, sizeof(*manifest->file_order));
-	manifest->content_order = calloc(manifest->content_count + 1, sizeof(*manifest->content_order));
-	if (manifest->file_order == NULL || manifest->content_order == NULL)
-		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the manifest");
-	for (size_t i = 0; i < manifest->entry_count; i++)
+	for (size_t i = 0; places != NULL && i < manifest->entry_count; i++)
 		if (manifest->entries[i].type == MANIFEST_FILE)
-			manifest->file_order[manifest->file_count++] = (uint32_t)i;
-	for (size_t i = 0; i < manifest->content_count; i++)
-		manifest->content_order[i] = (uint32_t)i;
-	qsort_r(manifest->file_order, manifest->file_count, sizeof(*manifest->file_order), by_entry_hash, manifest);
-	qsort_r(manifest->content_order, manifest->content_count, sizeof(*manifest->content_order), by_content_hash,
-		manifest);
-	return 0;
+			places[manifest->file_count++] = place_of(manifest->entries[i].hash, i);
+	if (places != NULL)
+		manifest->file_order = order_places(places, manifest->file_count);
+	for (size_t i = 0; places != NULL && i < manifest->content_count; i++)
+		places[i] = place_of(manifest->contents[i].hash, i);
+	if (places != NULL)
+		manifest->content_order = order_places(places, manifest->content_count);
+	return manifest->file_order != NULL && manifest->content_order != NULL
+		       ? 0
+		       : error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the manifest");
 }
 
 /* Contents are the distinct hashes of the files, each once: walked side by side in hash order. */
