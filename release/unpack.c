@@ -151,7 +151,6 @@ int unpack_begin(int staging, const struct manifest *manifest, int base, const s
 		result = unpack_plan(unpack, error);
 	if (result < 0)
 		return result;
-	unpack_flush_begin(unpack);
 	*ret_unpack = TAKE(unpack);
 	return 0;
 }

@@ -1,8 +1,9 @@
 #include "base/file.h"
 #include "release/unpack_state.h"
 
-/* What a disk takes a good part of a second for; less costs more commits of its journal than it gains. */
-#define BYTES_LEAST ((uint64_t)128 * 1024 * 1024)
+/* What a disk takes a good part of a second for; less costs more commits of its journal, which hold up whoever makes
+ * files, than it gains. */
+#define BYTES_LEAST ((uint64_t)256 * 1024 * 1024)
 /* What a file costs beside its bytes. */
 #define BYTES_A_FILE 4096
 
@@ -39,31 +40,17 @@ static void join(struct unpack_flush *flush)
 	flush->runs = false;
 }
 
-/* Under the lock. */
-static void begin_if_due(struct unpack *unpack)
+void unpack_flush_count(struct unpack *unpack, const struct manifest_content *content)
 {
 	struct unpack_flush *flush = &unpack->flush;
 
-	if (!flush->open || flush->busy || flush->written < BYTES_LEAST || flush->result < 0)
+	flush->written += content->files * (content->size + BYTES_A_FILE);
+	if (flush->busy || flush->written < BYTES_LEAST || flush->result < 0)
 		return;
 	/* The one before, which has ended. */
 	join(flush);
 	flush->runs = pthread_create(&flush->thread, NULL, serve, unpack) == 0;
 	flush->busy = flush->runs;
-}
-
-void unpack_flush_count(struct unpack *unpack, const struct manifest_content *content)
-{
-	unpack->flush.written += content->files * (content->size + BYTES_A_FILE);
-	begin_if_due(unpack);
-}
-
-void unpack_flush_begin(struct unpack *unpack)
-{
-	pthread_mutex_lock(&unpack->lock);
-	unpack->flush.open = true;
-	begin_if_due(unpack);
-	pthread_mutex_unlock(&unpack->lock);
 }
 
 int unpack_flush_end(struct unpack *unpack, struct error *error)

@@ -27,7 +27,6 @@ struct unpack_hand {
 /* Syncs on the side. The kernel tells them of a failure of the disk, and nobody after them. */
 struct unpack_flush {
 	pthread_t thread;
-	bool open;        /* one may begin */
 	bool runs, busy;  /* is to be joined; has not ended */
 	uint64_t written; /* since the last sync began */
 	int result;
@@ -75,8 +74,6 @@ int unpack_gather(struct unpack *unpack, int base, const struct manifest *base_m
 /* unpack_flush.c: what was written begins its way to the disk while the rest comes, where it is much. The files of a
  * content stand. Under the lock. */
 void unpack_flush_count(struct unpack *unpack, const struct manifest_content *content);
-/* From here on: while the running release's files are copied, the journal's commits would only hold them up. */
-void unpack_flush_begin(struct unpack *unpack);
 /* No more come; waits. When a sync failed, staging has: what an earlier try left does not count then. */
 int unpack_flush_end(struct unpack *unpack, struct error *error) MUST_CHECK;
 

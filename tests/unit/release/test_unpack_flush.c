@@ -3,7 +3,7 @@
 #include "release/unpack_pool.h"
 
 /* What is worth beginning its way to the disk early. */
-#define LARGE ((off_t)128 * 1024 * 1024)
+#define LARGE ((off_t)256 * 1024 * 1024)
 
 struct release {
 	struct bundle *bundle;
