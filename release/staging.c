@@ -14,6 +14,8 @@
 
 /* Directories that one thread makes at a time: neighbours, as their names go. */
 #define DIRECTORY_STEP 32
+/* Of directories that are being filled, and mostly of those that are done. */
+#define DIRECTORY_MODE 0755u
 
 static const char *const root_names[] = {[MANIFEST_TREE] = "tree", [MANIFEST_HOOKS] = "hooks"};
 
@@ -42,13 +44,13 @@ static int make_directory(const struct staging *staging, struct folder *folder, 
 	int result = folder_enter(folder, staging->roots[entry->root], entry->path, &parent, &name, error);
 	if (result < 0)
 		return result;
-	if (fault_point("staging.mkdir") == 0 && mkdirat(parent, name, 0755) == 0)
+	if (fault_point("staging.mkdir") == 0 && mkdirat(parent, name, DIRECTORY_MODE) == 0)
 		return 0;
 	if (errno != EEXIST)
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "directory", "%s cannot be made", entry->path);
 	/* A finished try left the final mode, through which an owner may not be able to write. */
 	result = folder_open(folder, staging->roots[entry->root], entry->path, O_RDONLY | O_DIRECTORY, 0, &fd, error);
-	if (result == 0 && fchmod(fd, 0755) < 0)
+	if (result == 0 && fchmod(fd, DIRECTORY_MODE) < 0)
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "mode", "%s cannot be opened up", entry->path);
 	return result;
 }
@@ -89,11 +91,11 @@ static int open_root(struct staging *staging, enum manifest_root root, bool fres
 	const char *name = root_names[root];
 	int result = fresh ? file_remove_tree_at(staging->directory, name, error) : 0;
 	if (result == 0)
-		result = file_make_directory_at(staging->directory, name, 0755, error);
+		result = file_make_directory_at(staging->directory, name, DIRECTORY_MODE, error);
 	if (result == 0)
 		result = file_open_beneath(staging->directory, name, O_RDONLY | O_DIRECTORY, 0, &staging->roots[root],
 					   error);
-	if (result == 0 && fchmod(staging->roots[root], 0755) < 0)
+	if (result == 0 && fchmod(staging->roots[root], DIRECTORY_MODE) < 0)
 		return error_set_errno(error, ERROR_CANNOT_CREATE, "mode", "staging/%s cannot be opened up", name);
 	if (result == 0 && !fresh)
 		result = listing_strangers(staging->roots[root], staging->manifest, root, remove_stranger, NULL, error);
@@ -217,6 +219,12 @@ int staging_open(int directory, const struct manifest *manifest, bool fresh, str
 	return 0;
 }
 
+/* It has its mode since make_directory. */
+static bool is_as_made(const struct staging *staging, const struct manifest_entry *entry)
+{
+	return (entry->mode & 0777) == DIRECTORY_MODE && (staging->masked & DIRECTORY_MODE) == 0;
+}
+
 int staging_finish_directories(const struct staging *staging, struct error *error)
 {
 	CLEANUP(folder_close) struct folder folder = FOLDER_CLOSED;
@@ -226,7 +234,7 @@ int staging_finish_directories(const struct staging *staging, struct error *erro
 		const struct manifest_entry *entry = &staging->manifest->entries[i];
 		CLEANUP(file_close) int fd = -1;
 		struct stat status;
-		if (entry->type != MANIFEST_DIRECTORY)
+		if (entry->type != MANIFEST_DIRECTORY || is_as_made(staging, entry))
 			continue;
 		int result = folder_open(&folder, staging->roots[entry->root], entry->path, O_RDONLY | O_DIRECTORY, 0,
 					 &fd, error);
