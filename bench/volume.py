@@ -2,6 +2,7 @@
 journal looks past inodes that were freed a moment ago, so that delete-and-extract slows by itself, and its fsync is
 another one. Loop-mounted with direct I/O, so that its pages are cached once."""
 import contextlib
+import os
 import pathlib
 import signal
 import subprocess
@@ -59,3 +60,17 @@ def drop_caches():
     """What was written goes to the disk, then nothing of it is left in memory."""
     _run("sync")
     pathlib.Path("/proc/sys/vm/drop_caches").write_text("3\n")
+
+
+@contextlib.contextmanager
+def held(paths):
+    """A warm cache is one that holds: files that were only read may be gone again before they are needed. These, and those
+    of the trees among them, are locked in memory."""
+    with tempfile.TemporaryDirectory(prefix="held-") as directory:
+        holder = pathlib.Path(directory, "pid")
+        _run("vmtouch", "-q", "-l", "-d", "-w", "-m", "64G", "-P", holder, *paths)
+        pid = int(holder.read_text())
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGTERM)
