@@ -89,25 +89,19 @@ void hash_to_hex(const uint8_t *bytes, size_t size, char *text)
 	sodium_bin2hex(text, 2 * size + 1, bytes, size);
 }
 
-/* By byte, what it stands for plus one; 0: nothing. */
-static const uint8_t hex_digits[256] = {
-	['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
-	['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
-	['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
-};
-
 int hash_from_hex(const char *text, uint8_t *ret_bytes, size_t size, struct error *error)
 {
+	size_t got = 0;
+	const char *end = NULL;
+
 	if (strlen(text) != 2 * size)
 		return error_set(error, ERROR_DATA, "format", "\"%.80s\" is not %zu hexadecimal digits", text,
 				 2 * size);
-	/* Before the output is touched. */
-	for (size_t i = 0; i < 2 * size; i++)
-		if (hex_digits[(uint8_t)text[i]] == 0)
-			return error_set(error, ERROR_DATA, "format",
-					 "\"%.80s\" holds something that is no hexadecimal digit", text);
-	for (size_t i = 0; i < size; i++)
-		ret_bytes[i] = (uint8_t)((hex_digits[(uint8_t)text[2 * i]] - 1) << 4 |
-					 (hex_digits[(uint8_t)text[2 * i + 1]] - 1));
+	/* libsodium writes as it reads: check before the output is touched. */
+	if (strspn(text, "0123456789abcdefABCDEF") != 2 * size)
+		return error_set(error, ERROR_DATA, "format", "\"%.80s\" holds something that is no hexadecimal digit",
+				 text);
+	if (sodium_hex2bin(ret_bytes, size, text, 2 * size, NULL, &got, &end) != 0 || got != size)
+		return error_set(error, ERROR_DATA, "format", "\"%.80s\" is not hexadecimal", text);
 	return 0;
 }

@@ -4,6 +4,7 @@ another one. Loop-mounted with direct I/O, so that its pages are cached once."""
 import contextlib
 import os
 import pathlib
+import select
 import signal
 import subprocess
 import sys
@@ -69,8 +70,10 @@ def held(paths):
     with tempfile.TemporaryDirectory(prefix="held-") as directory:
         holder = pathlib.Path(directory, "pid")
         _run("vmtouch", "-q", "-l", "-d", "-w", "-m", "64G", "-P", holder, *paths)
-        pid = int(holder.read_text())
+        process = os.pidfd_open(int(holder.read_text()))
         try:
             yield
         finally:
-            os.kill(pid, signal.SIGTERM)
+            signal.pidfd_send_signal(process, signal.SIGTERM)
+            select.select([process], [], [], 10)  # what it maps keeps its file system mounted
+            os.close(process)

@@ -256,15 +256,15 @@ static int order_by_hash(struct manifest *manifest, struct error *error)
 	free(manifest->content_order);
 	manifest->file_order = manifest->content_order = NULL;
 	manifest->file_count = 0;
-	for (size_t i = 0; places != NULL && i < manifest->entry_count; i++)
+	if (places == NULL)
+		return error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the manifest");
+	for (size_t i = 0; i < manifest->entry_count; i++)
 		if (manifest->entries[i].type == MANIFEST_FILE)
 			places[manifest->file_count++] = place_of(manifest->entries[i].hash, i);
-	if (places != NULL)
-		manifest->file_order = order_places(places, manifest->file_count);
-	for (size_t i = 0; places != NULL && i < manifest->content_count; i++)
+	manifest->file_order = order_places(places, manifest->file_count);
+	for (size_t i = 0; i < manifest->content_count; i++)
 		places[i] = place_of(manifest->contents[i].hash, i);
-	if (places != NULL)
-		manifest->content_order = order_places(places, manifest->content_count);
+	manifest->content_order = order_places(places, manifest->content_count);
 	return manifest->file_order != NULL && manifest->content_order != NULL
 		       ? 0
 		       : error_set(error, ERROR_CANNOT_CREATE, "memory", "no memory for the manifest");

@@ -1,6 +1,5 @@
 #include "appliance-hook/check/shortcut.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
